@@ -1,0 +1,655 @@
+"""The nouns of `supervise`: frozen values and enums, nothing else. Imports nothing of ours and does no I/O.
+
+Times are aware UTC `datetime`; lengths of time are `timedelta`, `FOREVER` standing for systemd's `infinity`;
+sizes are bytes. `None` in something observed means *could not be seen*, never *no*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+FOREVER = timedelta.max
+
+
+# --- What should be ---------------------------------------------------------------------------------------------------
+
+
+class Scope(StrEnum):
+    """Whose service manager: the machine's, or one user's own."""
+
+    SYSTEM = "system"
+    USER = "user"
+
+
+class Notify(StrEnum):
+    """How an agent tells its manager that it lives (`notify:`)."""
+
+    AUTO = "auto"
+    ALWAYS = "true"
+    NEVER = "false"
+
+
+class NotifyAccess(StrEnum):
+    """Which processes of the agent may speak to the manager (`notify_access:`)."""
+
+    MAIN = "main"
+    ALL = "all"
+
+
+class RestartPolicy(StrEnum):
+    """When the manager starts a dead agent again (`restart.policy:`)."""
+
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    NEVER = "never"
+
+
+class Hardening(StrEnum):
+    """How far the agent is fenced in (`hardening:`)."""
+
+    NONE = "none"
+    STANDARD = "standard"
+    STRICT = "strict"
+
+
+class HiddenPolicy(StrEnum):
+    """What happens to an agent's processes outside its unit (`hidden:`)."""
+
+    REPORT = "report"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many within so long: `5 in 15min`, `1000/30s`."""
+
+    count: int
+    interval: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    policy: RestartPolicy = RestartPolicy.ALWAYS
+    delay: timedelta = timedelta(seconds=2)
+    burst: int = 5
+    window: timedelta = timedelta(seconds=60)
+    loop: Rate | None = Rate(5, timedelta(minutes=15))
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """The retries after a manager has given up: `first`, then times `factor`, up to `max`; forgotten after `settle`."""
+
+    first: timedelta = timedelta(minutes=1)
+    factor: float = 2.0
+    max: timedelta = timedelta(minutes=30)
+    settle: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A unit that is started first. `required`: without it this agent does not start, and stops with it."""
+
+    unit: str
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A file that the manager hands to the agent as a credential."""
+
+    name: str
+    path: Path
+    encrypted: bool = False
+
+
+class ProbeKind(StrEnum):
+    HTTP = "http"
+    TCP = "tcp"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A question from outside. `target`: a whole URL, `host:port`, or the words of a command."""
+
+    kind: ProbeKind
+    target: tuple[str, ...]
+    expect: str | None = None
+    interval: timedelta = timedelta(seconds=10)
+    timeout: timedelta = timedelta(seconds=5)
+    failures: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatLimits:
+    """Ages of the last sign of life. `written`: the user asked for it, so a sign is expected from the start."""
+
+    late_after: timedelta
+    silent_after: timedelta
+    written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Limits in systemd's own notation (`512M`, `50%`, `infinity`); None leaves the manager's default."""
+
+    memory: str | None = None
+    memory_high: str | None = None
+    cpu: str | None = None
+    tasks: str | None = None
+    open_files: str | None = None
+    io_weight: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What makes an agent a job. `calendars` are systemd calendar expressions with their zone written out."""
+
+    calendars: tuple[str, ...]
+    deadline: timedelta | None = None
+    max_runtime: timedelta = FOREVER
+    catch_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """One agent (or one instance of it), complete: every default filled in, every path absolute."""
+
+    name: str
+    base: str
+    title: str
+    project: str
+    scope: Scope
+    command: tuple[str, ...]
+    working_directory: Path
+    instance: int | None = None
+    before_start: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    environment_files: tuple[Path, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    user: str | None = None
+    group: str | None = None
+    dynamic_user: bool = False
+    auto_start: bool = True
+    notify: Notify = Notify.AUTO
+    notify_access: NotifyAccess = NotifyAccess.MAIN
+    watchdog: timedelta | None = timedelta(seconds=30)
+    startup_timeout: timedelta = timedelta(seconds=90)
+    stop_timeout: timedelta = timedelta(seconds=10)
+    stop_signal: str = "SIGTERM"
+    restart: Restart = Restart()
+    quarantine: Quarantine | None = Quarantine()
+    depends_on: tuple[Dependency, ...] = ()
+    url: str | None = None
+    ready: Probe | None = None
+    live: Probe | None = None
+    heartbeat: HeartbeatLimits = HeartbeatLimits(timedelta(minutes=1), timedelta(minutes=5))
+    max_idle: timedelta | None = None
+    resources: Resources = Resources()
+    hardening: Hardening = Hardening.STANDARD
+    writable_paths: tuple[Path, ...] = ()
+    needed_paths: tuple[Path, ...] = ()
+    """Folders that the agent must be able to read even where homes are hidden: its code and its interpreter."""
+    hidden: HiddenPolicy = HiddenPolicy.REPORT
+    single: bool = True
+    schedule: Schedule | None = None
+    renamed_from: str | None = None
+    tags: tuple[str, ...] = ()
+    log_rate: Rate = Rate(1000, timedelta(seconds=30))
+    systemd: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    wave: int = 0
+    """Which group at boot it starts in, counted from 0: a few dozen at a time, dependencies first."""
+    waves: int = 1
+    """How many groups its project has."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFile:
+    """A file that somebody may write: rendered, whole, with its marker line."""
+
+    path: Path
+    content: str
+    agent: str | None = None
+    mode: int = 0o644
+
+
+# --- Time -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One moment on every clock. Ages are taken from `monotonic` within one `boot`, else from `wall`.
+
+    `monotonic` and `boottime` count from the start of the machine, the second also through suspends.
+    """
+
+    wall: datetime
+    monotonic: timedelta
+    boottime: timedelta
+    boot: str
+
+
+# --- What is ----------------------------------------------------------------------------------------------------------
+
+
+class Phase(StrEnum):
+    """What the platform says of a unit."""
+
+    ABSENT = "absent"
+    INACTIVE = "inactive"
+    QUEUED = "queued"
+    STARTING = "starting"
+    ACTIVE = "active"
+    STOPPING = "stopping"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+
+
+class Cause(StrEnum):
+    """How the last process of a unit ended, or why none was made."""
+
+    CLEAN = "clean"
+    EXIT_CODE = "exit-code"
+    SIGNAL = "signal"
+    CORE_DUMP = "core-dump"
+    WATCHDOG = "watchdog"
+    OUT_OF_MEMORY = "oom-kill"
+    START_TIMEOUT = "timeout"
+    NO_READINESS = "protocol"
+    EXEC_FAILED = "exec"
+    RESOURCES = "resources"
+    CONDITION = "condition"
+    ASSERTION = "assertion"
+    DEPENDENCY = "dependency"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessId:
+    """A process that cannot be mistaken for a later one: `started` is field 22 of `/proc/PID/stat`, in clock ticks."""
+
+    pid: int
+    started: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended: its code, or the number of the signal that killed it."""
+
+    code: int | None = None
+    signal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """One agent unit as its platform reports it.
+
+    `by_request`: it is down because somebody asked; `gave_up`: it is down because the manager stopped trying.
+    Both are None while it is up, or where the platform does not tell. `incarnation` names one life of the unit.
+    """
+
+    name: str
+    unit: str
+    phase: Phase
+    pid: int | None = None
+    incarnation: str | None = None
+    since: datetime | None = None
+    started_at: datetime | None = None
+    started_monotonic: timedelta | None = None
+    ended_at: datetime | None = None
+    cause: Cause | None = None
+    exit: Exit | None = None
+    by_request: bool | None = None
+    gave_up: bool | None = None
+    restarts: int = 0
+    status_text: str = ""
+    watchdog: timedelta | None = None
+    last_ping: timedelta | None = None
+    """When it last pinged its manager, on the monotonic clock."""
+    enabled: bool | None = None
+    masked: bool = False
+    needs_reload: bool = False
+    edited: bool = False
+    next_run: datetime | None = None
+    """For a job: when its timer fires next."""
+    timer_active: bool | None = None
+    cgroup: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All agent units at one moment. `complete` is false where some could not be asked."""
+
+    states: Mapping[str, UnitState]
+    at: Instant
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Changes may have been missed: take a snapshot before believing anything."""
+
+    why: str
+
+
+Change = UnitState | Lost
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process as `/proc` shows it. `executable` and `directory` are None where we may not look."""
+
+    id: ProcessId
+    parent: int
+    uid: int
+    argv: tuple[str, ...]
+    executable: Path | None
+    directory: Path | None
+    cgroup: str
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What an agent last said of itself. `at` is the kernel's time of arrival."""
+
+    at: Instant
+    pid: int
+    status: str | None = None
+    health: int | None = None
+    activity: str | None = None
+    error: str | None = None
+    waiting: str | None = None
+    progress: float | None = None
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """One answer to one probe; `network_error` names errors that a whole host may share."""
+
+    ok: bool
+    detail: str
+    at: Instant
+    network_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A person has forbidden an agent to run."""
+
+    name: str
+    reason: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All that was seen of one agent at one moment."""
+
+    unit: UnitState | None = None
+    inside: frozenset[ProcessId] | None = None
+    outside: tuple[Process, ...] | None = None
+    beat: Beat | None = None
+    ready: ProbeResult | None = None
+    live: ProbeResult | None = None
+    failed_probes: int = 0
+
+
+# --- What we say ------------------------------------------------------------------------------------------------------
+
+
+class Status(StrEnum):
+    """What people are told. Readers of the table have always known the first four."""
+
+    RUNNING = "running"
+    WARNING = "warning"
+    ERROR = "error"
+    STOPPED = "stopped"
+    STARTING = "starting"
+    STOPPING = "stopping"
+    UNKNOWN = "unknown"
+
+
+class Reason(StrEnum):
+    """One word for machines; the order is that of the rules which give them (`decide.py`)."""
+
+    NOT_OBSERVED = "NotObserved"
+    UNMANAGED = "Unmanaged"
+    HELD = "Held"
+    HIDDEN_PROCESS = "HiddenProcess"
+    ORPHAN_PROCESS = "OrphanProcess"
+    NOT_INSTALLED = "NotInstalled"
+    MASKED = "Masked"
+    QUEUED = "Queued"
+    STARTING = "Starting"
+    STOPPING = "Stopping"
+    WAITING = "Waiting"
+    LAST_RUN_FAILED = "LastRunFailed"
+    RUN_STOPPED = "RunStopped"
+    RUN_MISSED = "RunMissed"
+    RUN_SKIPPED = "RunSkipped"
+    TIMER_STOPPED = "TimerStopped"
+    DEPENDENCY_FAILED = "DependencyFailed"
+    CONDITION_UNMET = "ConditionUnmet"
+    DEPENDENCY_STOPPED = "DependencyStopped"
+    STOPPED_BY_OPERATOR = "StoppedByOperator"
+    QUARANTINED = "Quarantined"
+    CRASH_LOOPING = "CrashLooping"
+    CRASHED = "Crashed"
+    WATCHDOG_EXPIRED = "WatchdogExpired"
+    OUT_OF_MEMORY = "OutOfMemory"
+    START_TIMEOUT = "StartTimeout"
+    EXEC_FAILED = "ExecFailed"
+    EXITED = "Exited"
+    NOT_RUNNING = "NotRunning"
+    EXITED_CLEANLY = "ExitedCleanly"
+    NOT_STARTED = "NotStarted"
+    SILENT = "Silent"
+    PROBE_FAILING = "ProbeFailing"
+    DUPLICATE_PROCESS = "DuplicateProcess"
+    AGENT_ERROR = "AgentError"
+    AGENT_WARNING = "AgentWarning"
+    AGENT_WAITING = "AgentWaiting"
+    LATE = "Late"
+    IDLE = "Idle"
+    OVERRAN = "Overran"
+    DRIFT = "Drift"
+    AS_WANTED = "AsWanted"
+
+
+class Source(StrEnum):
+    """Where `last_heartbeat` comes from."""
+
+    BEAT = "beat"
+    PING = "ping"
+    OBSERVED = "observed"
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A person has fixed the shown status until a time."""
+
+    status: Status
+    health: int
+    reason: str
+    by: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HealthPart:
+    """Points lost, by name, and why in a few words."""
+
+    name: str
+    lost: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRow:
+    """What is said of one agent, on one host: the row of `agent_status`."""
+
+    name: str
+    title: str
+    project: str
+    unit: str
+    platform: str
+    phase: Phase | None
+    status: Status
+    reason: Reason
+    message: str
+    since: datetime
+    observed_status: Status
+    observed_reason: Reason
+    health: int = 0
+    health_parts: tuple[HealthPart, ...] = ()
+    pid: int | None = None
+    incarnation: str | None = None
+    boot: str | None = None
+    started_at: datetime | None = None
+    restarts: int = 0
+    last_heartbeat: datetime | None = None
+    source: Source | None = None
+    last_error: str | None = None
+    last_activity: str | None = None
+    next_try: datetime | None = None
+    attempts: int = 0
+    deaths: tuple[datetime, ...] = ()
+    ready: bool = False
+    lock: Lock | None = None
+    outdated: bool = False
+    cpu: float | None = None
+    memory: int | None = None
+    revision: str | None = None
+    updated_at: datetime | None = None
+
+
+class ActionKind(StrEnum):
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    RESET_AND_START = "reset-and-start"
+    KILL = "kill"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that the platform is asked to do to one unit, and why."""
+
+    kind: ActionKind
+    name: str
+    unit: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an action. `denied`: we lack the right, so trying again is useless."""
+
+    ok: bool
+    detail: str = ""
+    denied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A change of status, or something done by a person or by us; written once."""
+
+    id: str
+    name: str
+    at: datetime
+    kind: str
+    before: Status | None
+    after: Status | None
+    reason: str
+    message: str
+    by: str
+
+
+class IntentKind(StrEnum):
+    STOP = "stop"
+    LOCK = "lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a person wants to be remembered until it is taken back."""
+
+    kind: IntentKind
+    name: str
+    by: str
+    at: datetime
+    reason: str = ""
+    lock: Lock | None = None
+
+
+# --- The decision -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What concerns all agents of the host at once."""
+
+    listening_since: Instant | None = None
+    last_stall: Instant | None = None
+    reconciler: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that a decision may look at."""
+
+    desired: Mapping[str, AgentSpec]
+    observed: Mapping[str, Observation]
+    rows: Mapping[str, StatusRow] = field(default_factory=dict)
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+    intents: tuple[Intent, ...] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
+    previous: Instant | None = None
+    host: HostFacts = HostFacts()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to write, what to do, whom to forget and when to look again."""
+
+    rows: Mapping[str, StatusRow]
+    actions: tuple[Action, ...] = ()
+    events: tuple[Event, ...] = ()
+    forget: tuple[str, ...] = ()
+    wake_at: Instant | None = None
+
+
+# --- Logs -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Which lines of which agents. `priority`: this syslog level (0-7) and worse."""
+
+    units: tuple[str, ...]
+    lines: int | None = None
+    follow: bool = False
+    since: str | None = None
+    until: str | None = None
+    grep: str | None = None
+    priority: int | None = None
+    invocation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line that an agent wrote, or that its manager wrote about it (`by_manager`)."""
+
+    at: datetime
+    name: str
+    text: str
+    priority: int = 6
+    pid: int | None = None
+    by_manager: bool = False
