@@ -1,0 +1,1 @@
+"""A scraper of one timeline. Run it with `python -m scraper --source "main feed"`."""

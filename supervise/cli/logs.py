@@ -1,0 +1,98 @@
+"""`supervise logs`: what agents wrote, several merged in the order of time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import click
+
+from supervise.cli.options import agents_arguments, json_option, user_option
+
+COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
+PRIORITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
+BAD, WARNING = 3, 4
+
+
+@click.command()
+@agents_arguments
+@user_option
+@json_option
+@click.option("-f", "--follow", is_flag=True, help="Go on with new lines as they come.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(0), help="The last N lines; 100 unless --since is given, 10 with --follow."
+)
+@click.option("--since", metavar="TIME", help="As journalctl takes it: 'today', '10 min ago', '2026-01-31 12:00'.")
+@click.option("--until", metavar="TIME", help="As --since.")
+@click.option("--grep", metavar="PATTERN", help="Only lines that fit this regular expression.")
+@click.option("--priority", type=click.Choice(PRIORITIES), help="This bad or worse.")
+def command(
+    agents: tuple[str, ...],
+    everyone: bool,
+    tags: tuple[str, ...],
+    project: str | None,
+    as_user: bool,
+    as_json: bool,
+    follow: bool,
+    lines: int | None,
+    since: str | None,
+    until: str | None,
+    grep: str | None,
+    priority: str | None,
+) -> None:
+    """Show what agents wrote, and what systemd wrote about them.
+
+    Several agents are merged by time, each with its own colour; without AGENTs all of them.
+    """
+    import os
+
+    from supervise.cli.output import print_json
+    from supervise.cli.wanted import scope_of
+    from supervise.logs import read_journal
+    from supervise.manifest import manifests
+    from supervise.model import LogLine, LogQuery
+    from supervise.places import places
+    from supervise.platforms.systemd.units import timer_name, unit_name
+    from supervise.selection import select
+
+    there = places(scope_of(as_user), os.environ, uid=os.getuid())
+    specs = [spec for manifest in manifests(there) if project in (None, manifest.project) for spec in manifest.agents]
+    chosen = select(specs, agents, everyone=everyone or not (agents or tags), tags=tags)
+    units = tuple(
+        unit
+        for spec in chosen
+        for unit in (unit_name(spec.name), timer_name(spec.name), f"agent-run-{spec.name}.scope")
+    )
+    default = None if since else 10 if follow else 100
+    query = LogQuery(
+        units=units,
+        lines=lines if lines is not None else default,
+        follow=follow,
+        since=since,
+        until=until,
+        grep=grep,
+        priority=PRIORITIES.index(priority) if priority else None,
+    )
+    names = {spec.name: COLOURS[index % len(COLOURS)] for index, spec in enumerate(chosen)}
+
+    async def show(found: AsyncIterator[LogLine]) -> None:
+        async for line in found:
+            if as_json:
+                print_json(line, lines=True)
+            else:
+                click.echo(human(line, names))
+
+    asyncio.run(show(read_journal(query, scope=there.scope)))
+
+
+def human(line: object, names: dict[str, str]) -> str:
+    """`13:04:05 market_data  text`, each of its lines under its agent's colour."""
+    from supervise.model import LogLine
+    from supervise.text import shown
+
+    assert isinstance(line, LogLine)
+    width = max((len(name) for name in names), default=0)
+    head = click.style(f"{line.at.astimezone():%b %d %H:%M:%S} {line.name:<{width}}", fg=names.get(line.name))
+    colour = "red" if line.priority <= BAD else "yellow" if line.priority == WARNING else None
+    texts = line.text.split("\n") or [""]
+    return "\n".join(f"{head}  {click.style(shown(text), fg=colour, dim=line.by_manager)}" for text in texts)

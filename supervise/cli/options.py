@@ -1,0 +1,77 @@
+"""Options that several commands share, and completion of agent names. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from supervise.places import SYSTEM, user_places
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def file_options(command: Command) -> Command:
+    """`-f` and `--env`: which agents.yaml."""
+    command = click.option(
+        "--env", "environment", metavar="NAME", envvar="SUPERVISE_ENV", help="Lay agents.NAME.yaml over it."
+    )(command)
+    return click.option(
+        "-f",
+        "--file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The agents.yaml; else the one here or in a parent folder.",
+    )(command)
+
+
+def user_option(command: Command) -> Command:
+    return click.option(
+        "--user", "as_user", is_flag=True, help="Your own systemd instead of the machine's; needs no root."
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    return click.option("--json", "as_json", is_flag=True, help="For programs: JSON, times in UTC.")(command)
+
+
+def project_option(command: Command) -> Command:
+    return click.option(
+        "-p", "--project", metavar="NAME", shell_complete=complete_project, help="Only agents of this project."
+    )(command)
+
+
+def agents_arguments(command: Command) -> Command:
+    """Which agents: names, titles, globs, `--all`, `--tag`; and of which project."""
+    command = project_option(command)
+    command = click.option(
+        "--tag", "tags", multiple=True, metavar="TAG", help="Agents with this tag; may be repeated."
+    )(command)
+    command = click.option("-a", "--all", "everyone", is_flag=True, help="All agents.")(command)
+    return click.argument("agents", nargs=-1, metavar="[AGENT]…", shell_complete=complete_agent)(command)
+
+
+def complete_agent(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Agent names as the manifests have them, read as plain JSON: a completion must be quick."""
+    return [name for name in dict.fromkeys(_names()) if name.startswith(incomplete)]
+
+
+def complete_project(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    return [file.stem for file in _manifests() if file.stem.startswith(incomplete)]
+
+
+def _manifests() -> Iterator[Path]:
+    for places in (SYSTEM, user_places(os.environ, uid=os.getuid())):
+        if places.manifests.is_dir():
+            yield from sorted(places.manifests.glob("*.json"))
+
+
+def _names() -> Iterator[str]:
+    for file in _manifests():
+        try:
+            yield from (agent["name"] for agent in json.loads(file.read_text(encoding="utf-8"))["agents"])
+        except (OSError, ValueError, KeyError, TypeError):  # a completion has nobody to tell
+            continue

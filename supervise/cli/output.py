@@ -1,0 +1,111 @@
+"""How things look: marks of a status, ages, problem lines, JSON, progress. All foreign text passes `shown`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from supervise.errors import Problem
+from supervise.model import Status
+from supervise.text import shown
+
+if TYPE_CHECKING:
+    from supervise.manager import Result
+
+MARKS = {
+    Status.RUNNING: ("✓", "green"),
+    Status.WARNING: ("!", "yellow"),
+    Status.ERROR: ("✗", "red"),
+    Status.STOPPED: ("○", "bright_black"),
+    Status.STARTING: ("…", "cyan"),
+    Status.STOPPING: ("…", "cyan"),
+    Status.UNKNOWN: ("?", "magenta"),
+}
+UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def mark(status: Status) -> str:
+    sign, colour = MARKS[status]
+    return click.style(f"{sign} {status.value}", fg=colour)
+
+
+def age(then: datetime | None, now: datetime) -> str:
+    """`2 min ago`, coarse as people speak."""
+    if then is None:
+        return "never"
+    seconds = int((now - then).total_seconds())
+    if seconds < 1:
+        return "just now"
+    return f"{duration(timedelta(seconds=seconds))} ago"
+
+
+def duration(length: timedelta) -> str:
+    seconds = int(length.total_seconds())
+    size, unit = next(((size, unit) for size, unit in UNITS if seconds >= size), (1, "s"))
+    return f"{seconds // size} {unit}"
+
+
+def local(then: datetime | None) -> str:
+    return then.astimezone().strftime("%Y-%m-%d %H:%M:%S") if then else "–"
+
+
+def problem_line(problem: Problem) -> str:
+    """`agents.yaml:12:5: agents.x.restrat: …`, the file as seen from here."""
+    mark = problem.mark
+    where = f"{short(mark.file)}:{mark.line}:{mark.column}"
+    kind = "warning: " if problem.warning else ""
+    key = f"{problem.key}: " if problem.key else ""
+    return shown(f"{where}: {kind}{key}{problem.text}")
+
+
+def short(path: Path) -> str:
+    """The path relative to the current folder, if it lies below it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)
+
+
+def print_json(value: Any, *, lines: bool = False) -> None:
+    """Any of our values as JSON: enums by value, times in UTC, lengths in seconds."""
+    click.echo(json.dumps(plain(value), indent=None if lines else 2, ensure_ascii=False))
+
+
+def plain(value: Any) -> Any:
+    from pydantic_core import to_jsonable_python
+
+    return to_jsonable_python(value, timedelta_mode="float", fallback=str)
+
+
+def print_result(result: Result) -> None:
+    sign = click.style("✓", fg="green") if result.ok else click.style("✗", fg="red")
+    click.echo(f"{sign} {shown(result.name)}: {shown(result.text)}", err=not result.ok)
+
+
+def progress(text: str) -> None:
+    """One line of progress, on standard error, unless `-q`."""
+    context = click.get_current_context(silent=True)
+    if context is None or not (context.find_root().obj or {}).get("quiet"):
+        click.secho(f"… {shown(text)}", err=True, dim=True)
+
+
+def is_verbose() -> bool:
+    context = click.get_current_context(silent=True)
+    return bool(context and (context.find_root().obj or {}).get("verbose"))
+
+
+def has_colour() -> bool:
+    context = click.get_current_context(silent=True)
+    if context is not None and context.find_root().color is False:
+        return False
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

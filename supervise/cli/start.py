@@ -1,0 +1,44 @@
+"""`supervise start`: start what does not run, and nothing twice."""
+
+from __future__ import annotations
+
+import click
+
+from supervise.cli.options import agents_arguments, user_option
+
+
+@click.command()
+@agents_arguments
+@user_option
+@click.option("--replace", "replace_copies", is_flag=True, help="End copies that run outside their unit first.")
+@click.option(
+    "--settle", default="1s", show_default=True, metavar="SPAN", help="How long it must stay up to count as started."
+)
+def command(
+    agents: tuple[str, ...],
+    everyone: bool,
+    tags: tuple[str, ...],
+    project: str | None,
+    as_user: bool,
+    replace_copies: bool,
+    settle: str,
+) -> int:
+    """Start agents that do not run.
+
+    Refuses while a copy of the agent runs outside its unit, and names it; --replace ends that copy first.
+    A held agent does not start.
+    """
+    from supervise.cli.acting import act
+    from supervise.cli.output import print_result
+    from supervise.cli.spans import length
+
+    return act(
+        agents,
+        everyone=everyone,
+        tags=tags,
+        project=project,
+        as_user=as_user,
+        verb=lambda manager, chosen: manager.start(
+            chosen, replace_copies=replace_copies, settle=length(settle), tell=print_result
+        ),
+    )

@@ -1,0 +1,66 @@
+"""`supervise uninstall`: stop a project's agents and remove exactly what was installed of it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from supervise.cli.options import project_option, user_option
+from supervise.errors import ExitCode
+
+if TYPE_CHECKING:
+    from supervise.manifest import Manifest
+    from supervise.places import Places
+
+
+@click.command()
+@click.option("-f", "--file", type=click.Path(path_type=Path, dir_okay=False), help="The agents.yaml of the project.")
+@project_option
+@user_option
+@click.option("--purge", is_flag=True, help="Its holds too and, with the last project, all state.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def command(file: Path | None, project: str | None, as_user: bool, purge: bool, yes: bool) -> int:
+    """Stop a project's agents and remove what was installed of it.
+
+    Nothing of other projects is touched; your agents.yaml and your programs stay. What will not stop keeps its files.
+    """
+    from supervise.cli.installing import default_project, removal_of, scope_places, show_plan
+    from supervise.cli.output import progress
+    from supervise.cli.wanted import acting_scope
+    from supervise.text import shown
+
+    there = scope_places(acting_scope(as_user))
+    name = default_project(file, project)
+
+    async def removed() -> int:
+        async with removal_of(name, there) as (session, manifest):
+            plan = await session.plan()
+            show_plan(plan, None)
+            if not yes:
+                click.confirm(f"Stop and remove the {len(manifest.agents)} agents of {name}?", abort=True)
+            _, applied = await session.install(progress)
+        if applied is None:
+            return ExitCode.OK
+        for unit, why in applied.kept.items():
+            click.secho(f"✗ {unit} would not stop, so its files stay: {shown(why)}", fg="red", err=True)
+        if purge and not applied.kept:
+            _purge(there, manifest)
+        click.secho(f"✓ {name}: removed {applied.files} files", fg="green")
+        return ExitCode.PARTLY if applied.kept else ExitCode.OK
+
+    return asyncio.run(removed())
+
+
+def _purge(there: Places, manifest: Manifest) -> None:
+    from supervise.holds import remove_hold
+    from supervise.manifest import manifests
+
+    for spec in manifest.agents:
+        remove_hold(there, spec.name)
+    if not list(manifests(there)):
+        for folder in (there.state, there.runtime, there.manifests):
+            shutil.rmtree(folder, ignore_errors=True)

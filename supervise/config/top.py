@@ -1,0 +1,183 @@
+"""The top level of `agents.yaml` around its agents: the project, Supabase, the reconciler, the web page, the alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from supervise.config.agent import AgentSettings
+from supervise.config.leaf import Leaf, Section
+from supervise.config.texts import pattern
+from supervise.config.types import (
+    AgentName,
+    Delay,
+    Endpoint,
+    FiniteSpan,
+    PathText,
+    Secret,
+    SecretOnly,
+    Slug,
+    Span,
+    Switch,
+    Tag,
+    Url,
+    VariableName,
+    Webhook,
+    Word,
+    number,
+    words,
+)
+
+EMAIL = pattern(r"[^@\s]+@[^@\s]+", "is not an e-mail address")
+Email = Annotated[str, Leaf(EMAIL, "an e-mail address", {"type": "string"})]
+Emails = Annotated[
+    tuple[Email, ...],
+    BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+TABLES = ("agent_status", "agent_events", "agent_samples", "agent_intents", "agent_settings", "host_status")
+LoopName = Annotated[
+    str, Leaf(pattern(r"[a-z][a-z0-9_]*", "is not the name of an interval: small letters and _"), "a name")
+]
+
+
+def _one_of(names: tuple[str, ...], sentence: str) -> Leaf:
+    expression = "|".join(names)
+    return Leaf(pattern(expression, sentence), "a name", {"type": "string", "pattern": f"^({expression})$"})
+
+
+TableName = Annotated[str, _one_of(TABLES, f"is not one of our tables: {', '.join(TABLES)}")]
+Table = Annotated[
+    str,
+    Leaf(
+        pattern(r"([A-Za-z_][A-Za-z0-9_]{0,62}\.)?[A-Za-z_][A-Za-z0-9_]{0,62}", "is not the name of a table"),
+        "the name of a table",
+        {"type": "string"},
+    ),
+]
+
+
+class SupabaseSettings(Section):
+    url: Url | None = None
+    """https://PROJECT.supabase.co"""
+    key: Secret | None = None
+    """Where the service key is kept: `file:PATH` or `encrypted:PATH`."""
+    tables: Mapping[TableName, Table] = Field(default_factory=dict)
+    """Other names for our tables."""
+
+
+class Retention(Section):
+    events: FiniteSpan | None = None
+    """How long events are kept."""
+    samples: FiniteSpan | None = None
+    """How long samples are kept."""
+
+
+def _retention(given: object) -> object:
+    """One time span stands for all."""
+    return {"events": given, "samples": given} if isinstance(given, str) else given
+
+
+class ReconcilerSettings(Section):
+    intervals: Mapping[LoopName, Span] = Field(default_factory=dict)
+    """How often it does what."""
+    retention: Annotated[Retention, BeforeValidator(_retention)] = Retention()
+    """How long history is kept: one time span, or one for `events` and one for `samples`."""
+    remote_control: Switch = False
+    """Whether agents may be started and stopped through Supabase."""
+
+
+class WebSettings(Section):
+    listen: Endpoint = "127.0.0.1:8787"
+    """HOST:PORT of the dashboard."""
+    base_url: Url | None = None
+    """The address that people see, behind a proxy."""
+    token_file: PathText | None = None
+    """The file with the token that is asked for."""
+    tls_cert: PathText | None = None
+    """The certificate; goes together with `tls_key`."""
+    tls_key: PathText | None = None
+    """The key of the certificate."""
+    behind_proxy: Switch = False
+    """Whether a proxy in front tells who is asking."""
+
+    @model_validator(mode="after")
+    def has_both_halves_of_tls(self) -> WebSettings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go only together")
+        return self
+
+
+class Severity(StrEnum):
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Alert(Section):
+    """Whom to tell, and about what. Exactly one of webhook, slack, email and apprise."""
+
+    WAYS: ClassVar[tuple[str, ...]] = ("webhook", "slack", "email", "apprise")
+
+    webhook: Webhook | None = None
+    """The URL, or `file:PATH` of a file that holds it."""
+    slack: SecretOnly | None = None
+    """`file:PATH` of a file with the webhook's URL, which is itself a secret."""
+    email: Emails | None = None
+    """An address, or a list."""
+    apprise: SecretOnly | None = None
+    """`file:PATH` of a file with Apprise URLs."""
+    smtp: Endpoint | None = None
+    """With email: HOST:PORT of the mail server."""
+    sender: Email | None = None
+    """With email: the address that it comes from."""
+    secret: Secret | None = None
+    """`file:PATH` of the key that signs a webhook, or of the mail server's password."""
+    hold_down: Delay = timedelta(seconds=30)
+    """A trouble that is over sooner is not told."""
+    repeat: FiniteSpan | None = None
+    """Told again after so long, while the trouble lasts."""
+    resolved: Switch = True
+    """Also told when it is over."""
+    min_status: Annotated[Severity, words(Severity)] = Severity.ERROR
+    """From this status on: warning, error."""
+    agents: tuple[AgentName, ...] = ()
+    """Only about these agents."""
+    tags: tuple[Tag, ...] = ()
+    """Only about agents with one of these tags."""
+
+    @model_validator(mode="after")
+    def goes_one_way(self) -> Alert:
+        ways = [way for way in self.WAYS if getattr(self, way) is not None]
+        if len(ways) != 1:
+            found = f"not {' and '.join(ways)}" if ways else "and none is written"
+            raise ValueError(f"exactly one of {', '.join(self.WAYS)} is wanted, {found}")
+        if self.email is None and (self.smtp is not None or self.sender is not None):
+            raise ValueError("'smtp' and 'sender' go only with email")
+        return self
+
+
+class File(Section):
+    """The description of a project's agents."""
+
+    version: Annotated[int, number(1, 1)] = 1
+    """The version of this layout: 1."""
+    project: Slug | None = None
+    """The project's name; the folder's if unwritten."""
+    vars: Mapping[VariableName, Word] = Field(default_factory=dict)
+    """What `${NAME}` stands for in values."""
+    defaults: AgentSettings = AgentSettings()
+    """Any key of an agent; an agent's own value wins, maps merge."""
+    agents: Mapping[AgentName, AgentSettings] = Field(default_factory=dict)
+    """The agents by name."""
+    supabase: SupabaseSettings = SupabaseSettings()
+    """Where the table is copied to."""
+    reconciler: ReconcilerSettings = ReconcilerSettings()
+    """How the daemon works."""
+    web: WebSettings = WebSettings()
+    """The dashboard."""
+    alerts: tuple[Alert, ...] = ()
+    """Whom to tell."""

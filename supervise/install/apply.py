@@ -1,0 +1,226 @@
+"""Carries a plan out so that it may be killed at any moment: whatever systemd loads is whole and is either old or new.
+
+First every new content is written beside its place and forced to disk; running out of space here changes nothing.
+Then a journal says what remains; then files are renamed and removed. The next install finishes what a journal still
+lists, or throws away what was only staged. The manifest comes last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from supervise.clock import now
+from supervise.errors import PlatformError, SuperviseError
+from supervise.install.disk import STAGED, staged_files
+from supervise.install.plan import FileChange, Kind, Plan
+from supervise.manifest import Manifest, run_mark, to_json
+from supervise.model import Action, ActionKind
+from supervise.places import Places
+from supervise.platforms import Platform, UnitChanges
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was done. `kept`: units that would not stop, so their files stay; `unit` → why."""
+
+    files: int
+    reloaded: bool
+    kept: dict[str, str]
+
+
+async def apply(plan: Plan, platform: Platform, *, places: Places, old: Manifest | None, report: Report) -> Applied:
+    """Raises SuperviseError; what it had begun is then either undone, or finished by the next install."""
+    changes = list(plan.changes)
+    stage(changes, report)
+    try:
+        kept = await _stop(plan, platform, report)
+    except BaseException:
+        discard_staged(places)
+        raise
+    kept_agents = {unit.removeprefix("agent@").rpartition(".")[0] for unit in kept}
+    changes = [change for change in changes if not (change.kind is Kind.REMOVE and change.agent in kept_agents)]
+    disable = tuple(unit for unit in plan.disable if unit not in kept)
+    if disable:
+        await platform.apply(UnitChanges(disable=disable))  # while their files are there
+    if changes:
+        write_journal(places, changes)
+        commit(changes)
+    _make_users_and_folders(places, changes)
+    reload = bool(changes or plan.enable or disable)
+    if reload:
+        report("systemd reads the units anew")
+        await platform.apply(UnitChanges(enable=plan.enable, reload=True))
+    _write_manifest(plan, places, old, kept_agents)
+    places.journal.unlink(missing_ok=True)
+    return Applied(len(changes), reload, kept)
+
+
+async def recover(platform: Platform, places: Places, report: Report) -> None:
+    """Finish, or undo, what a killed install left behind."""
+    if places.journal.exists():
+        report("finishing an install that was interrupted")
+        changes = read_journal(places)
+        commit(changes)
+        _make_users_and_folders(places, changes)
+        await platform.apply(UnitChanges(reload=True))
+        places.journal.unlink(missing_ok=True)
+    discard_staged(places)
+
+
+def stage(changes: Iterable[FileChange], report: Report) -> None:
+    """Write every new content beside its place. On any failure nothing is left and nothing was changed."""
+    written: list[Path] = []
+    try:
+        for change in changes:
+            if change.after is not None:
+                change.path.parent.mkdir(parents=True, exist_ok=True)
+                written.append(_staged(change.path))
+                _write_through(written[-1], change.after)
+    except OSError as error:
+        for path in written:
+            path.unlink(missing_ok=True)
+            _remove_if_empty(path.parent)
+        raise SuperviseError(
+            f'cannot write "{error.filename or written[-1]}": {error.strerror}; nothing was changed'
+        ) from error
+    if written:
+        report(f"wrote {len(written)} files, putting them in place")
+
+
+def discard_staged(places: Places) -> None:
+    for path in [*staged_files(places)]:
+        path.unlink(missing_ok=True)
+        _remove_if_empty(path.parent)
+
+
+def commit(changes: Iterable[FileChange]) -> None:
+    """Put staged files in place and remove what goes. May be repeated: what is done already is passed over."""
+    folders = set()
+    for change in changes:
+        folders.add(change.path.parent)
+        if change.kind is Kind.REMOVE:
+            change.path.unlink(missing_ok=True)
+        elif _staged(change.path).exists():
+            _staged(change.path).rename(change.path)
+    for folder in sorted(folders):
+        if not _remove_if_empty(folder):
+            _sync_folder(folder)
+
+
+# --- The journal ------------------------------------------------------------------------------------------------------
+
+
+def write_journal(places: Places, changes: Iterable[FileChange]) -> None:
+    entries = [{"kind": change.kind, "path": str(change.path)} for change in changes]
+    _replace_file(places.journal, json.dumps(entries, indent=1) + "\n")
+
+
+def read_journal(places: Places) -> list[FileChange]:
+    try:
+        entries = json.loads(places.journal.read_text(encoding="utf-8"))
+        return [FileChange(Kind(one["kind"]), Path(one["path"]), None, None, None) for one in entries]
+    except (ValueError, KeyError, TypeError) as error:
+        raise SuperviseError(
+            f'cannot read the journal "{places.journal}": {error}; remove it and install again'
+        ) from error
+
+
+# --- Steps ------------------------------------------------------------------------------------------------------------
+
+
+async def _stop(plan: Plan, platform: Platform, report: Report) -> dict[str, str]:
+    """Stop what is removed. A unit that will not stop keeps its files, lest its process be without a unit."""
+    kept = {}
+    for unit in plan.stop:
+        report(f"stopping {unit}, which is removed")
+        try:
+            outcome = await platform.perform(Action(ActionKind.STOP, unit, unit, "removed from the project"))
+        except PlatformError as error:
+            kept[unit] = str(error)
+            continue
+        if not outcome.ok and "not loaded" not in outcome.detail:
+            kept[unit] = outcome.detail
+    return kept
+
+
+def _make_users_and_folders(places: Places, changes: Iterable[FileChange]) -> None:
+    written = {change.path for change in changes if change.kind is not Kind.REMOVE}
+    for path, command in ((places.sysusers, ["systemd-sysusers"]), (places.tmpfiles, ["systemd-tmpfiles", "--create"])):
+        if path in written:
+            done = subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise SuperviseError(f"cannot make the users and folders of {path}: {done.stderr.strip()}")
+    places.holds.mkdir(parents=True, exist_ok=True)
+
+
+def _write_manifest(plan: Plan, places: Places, old: Manifest | None, kept: Collection[str]) -> None:
+    """After the reload, so that `since` is never before systemd knew the new units."""
+    file = places.manifest(plan.project)
+    stays = tuple(spec for spec in (old.agents if old else ()) if spec.name in kept)
+    manifest = plan.manifest
+    if manifest is None and old and stays:
+        manifest = replace(old, agents=())
+    if manifest is None:
+        file.unlink(missing_ok=True)
+    elif plan.manifest_changes or stays:
+        at = now()
+        marks = {
+            name: run_mark(mark.run, old.runs.get(name) if old else None, at) for name, mark in manifest.runs.items()
+        }
+        agents = tuple(sorted((*manifest.agents, *stays), key=lambda spec: spec.name)) if stays else manifest.agents
+        _replace_file(file, to_json(replace(manifest, agents=agents, runs=marks)))
+
+
+# --- Files ------------------------------------------------------------------------------------------------------------
+
+
+def _staged(path: Path) -> Path:
+    return path.with_name(f".{path.name}{STAGED}")
+
+
+def _replace_file(path: Path, content: str) -> None:
+    """Write a whole file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = _staged(path)
+    try:
+        _write_through(staged, content)
+        staged.rename(path)
+    except OSError as error:
+        staged.unlink(missing_ok=True)
+        raise SuperviseError(f'cannot write "{path}": {error.strerror}; the next install goes on from here') from error
+    _sync_folder(path.parent)
+
+
+def _write_through(path: Path, content: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(content)
+        file.flush()
+        os.fchmod(file.fileno(), 0o644)
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_if_empty(folder: Path) -> bool:
+    """Only the drop-in folders are ours to remove."""
+    if not folder.name.endswith(".d") or not folder.name.startswith("agent@"):
+        return False
+    try:
+        folder.rmdir()
+    except OSError:  # not empty, or gone
+        return not folder.exists()
+    return True

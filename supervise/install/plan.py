@@ -1,0 +1,313 @@
+"""What an install would do, as a value: files, enablement, who must stop, who runs something older. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from supervise import __version__
+from supervise.errors import SuperviseError
+from supervise.install.disk import Disk
+from supervise.manifest import Manifest, outdated, run_mark
+from supervise.marker import SHARED, edited, marker, version_key
+from supervise.model import AgentSpec, Instant, Phase, Process, Scope, UnitFile, UnitState
+from supervise.places import Places
+from supervise.platforms.systemd.units import started_unit, timer_name, unit_name
+
+UP = (Phase.ACTIVE, Phase.STARTING, Phase.RESTARTING, Phase.STOPPING)
+
+
+class Kind(StrEnum):
+    ADD = "add"
+    CHANGE = "change"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One file. `edited`: somebody changed it by hand since we wrote it, and loses that change."""
+
+    kind: Kind
+    path: Path
+    before: str | None
+    after: str | None
+    agent: str | None
+    edited: bool = False
+
+    def diff(self) -> Iterator[str]:
+        """The lines of a unified diff, without the marker line, which changes whenever anything does."""
+        before = (self.before or "").splitlines()[1:]
+        after = (self.after or "").splitlines()[1:]
+        lines = difflib.unified_diff(before, after, str(self.path), str(self.path), lineterm="", n=2)
+        yield from lines
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a project wants on this host. No specs and `remove`: nothing any more."""
+
+    project: str
+    source: Path
+    scope: Scope
+    specs: tuple[AgentSpec, ...]
+    files: tuple[UnitFile, ...]
+    remove: bool = False
+    moved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What runs while we plan."""
+
+    states: Mapping[str, UnitState]
+    outside: Mapping[str, tuple[Process, ...]]
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The difference between wish and disk. `empty` when there is none.
+
+    `stop`: units that end because they are removed. `restart`: agents that run something older, with what changed.
+    `start`: agents that start at boot and do not run now. `notes`: what the user should know and we leave alone.
+    """
+
+    project: str
+    changes: tuple[FileChange, ...] = ()
+    enable: tuple[str, ...] = ()
+    disable: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    restart: Mapping[str, str] = field(default_factory=dict)
+    start: tuple[str, ...] = ()
+    outside: Mapping[str, tuple[Process, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    manifest: Manifest | None = None
+    manifest_changes: bool = False
+    interrupted: bool = False
+
+    @property
+    def empty(self) -> bool:
+        return not (self.changes or self.enable or self.disable or self.manifest_changes or self.interrupted)
+
+    @property
+    def agents_added(self) -> tuple[str, ...]:
+        return tuple(
+            one.agent for one in self.changes if one.kind is Kind.ADD and one.agent and one.path.suffix == ".conf"
+        )
+
+
+def plan(target: Target, disk: Disk, seen: Seen, *, places: Places) -> Plan:
+    """Raises SuperviseError where something on this host is in the way."""
+    _refuse_strangers(target, disk)
+    _refuse_other_source(target, disk)
+    old = disk.manifests.get(target.project)
+    changes = tuple(_changes(target, disk))
+    enable, disable = _enablement(target, old, disk)
+    manifest = _manifest(target, old, seen)
+    return Plan(
+        project=target.project,
+        changes=changes,
+        enable=enable,
+        disable=disable,
+        stop=tuple(_stops(target, changes, seen)),
+        restart=dict(_restarts(target, changes, old, seen)),
+        start=tuple(spec.name for spec in target.specs if _should_run(spec, seen)),
+        outside={name: found for name, found in seen.outside.items() if found},
+        notes=tuple(_notes(target, old, disk, places)),
+        manifest=manifest,
+        manifest_changes=not manifest.same_as(old) if manifest else old is not None,
+        interrupted=disk.interrupted,
+    )
+
+
+def conflicts(specs: Iterable[AgentSpec], project: str, others: Iterable[Manifest]) -> Iterator[tuple[str, str, str]]:
+    """(agent's key in the file, its key, text) for each name or title that another project on this host has."""
+    taken: dict[str, tuple[AgentSpec, Manifest]] = {}
+    for other in others:
+        if other.project != project:
+            for spec in other.agents:
+                taken |= {word: (spec, other) for word in (spec.base, spec.name, spec.title)}
+    for spec in specs:
+        for key, word in (("", spec.name), ("title", spec.title)):
+            if word in taken:
+                there, other = taken[word]
+                what = "title" if key else "name"
+                yield (
+                    spec.base,
+                    key,
+                    f'the {what} "{word}" is taken by agent "{there.name}" of project "{other.project}" ({other.source}); '
+                    "names and titles are unique on a host",
+                )
+
+
+# --- Files ------------------------------------------------------------------------------------------------------------
+
+
+def _refuse_strangers(target: Target, disk: Disk) -> None:
+    for file in target.files:
+        content = disk.files.get(file.path)
+        if content is None:
+            continue
+        found = marker(content)
+        if found is None:
+            raise SuperviseError(f'cannot write "{file.path}": a file is there that is not ours; move it away first')
+        if found.project not in (target.project, SHARED):
+            raise SuperviseError(f'cannot write "{file.path}": it belongs to project "{found.project}"')
+
+
+def _refuse_other_source(target: Target, disk: Disk) -> None:
+    """Two folders of one name must not take turns in overwriting each other."""
+    old = disk.manifests.get(target.project)
+    if old and not target.remove and not target.moved and old.source != target.source and old.source.exists():
+        raise SuperviseError(
+            f'cannot install project "{target.project}" from {target.source}: it is installed from {old.source}; '
+            "give one of them another `project:`, or pass --moved if this file replaces that one"
+        )
+
+
+def _changes(target: Target, disk: Disk) -> Iterator[FileChange]:
+    wanted = {file.path: file for file in target.files}
+    for path, file in wanted.items():
+        before = disk.files.get(path)
+        if before is None:
+            yield FileChange(Kind.ADD, path, None, file.content, file.agent)
+        elif before != file.content and not _newer(before):
+            yield FileChange(Kind.CHANGE, path, before, file.content, file.agent, edited(before))
+    for path, before in disk.files.items():
+        if path not in wanted and _ours_to_remove(before, target, disk):
+            found = marker(before)
+            agent = found.agent if found and found.agent != SHARED else None
+            yield FileChange(Kind.REMOVE, path, before, None, agent, edited(before))
+
+
+def _newer(content: str) -> bool:
+    """Shared files move forward only: another project may have been installed by a later version."""
+    found = marker(content)
+    return found is not None and found.version != SHARED and version_key(found.version) > version_key(__version__)
+
+
+def _ours_to_remove(content: str, target: Target, disk: Disk) -> bool:
+    found = marker(content)
+    if found is None:
+        return False
+    last = target.remove and not set(disk.manifests) - {target.project}
+    return found.project == target.project or (found.project == SHARED and last)
+
+
+# --- Enablement -------------------------------------------------------------------------------------------------------
+
+
+def _enablement(target: Target, old: Manifest | None, disk: Disk) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What to enable and disable: only what is new or whose `auto_start` changed, so an operator's own choice stays."""
+    before = {started_unit(spec): spec for spec in old.agents} if old else {}
+    now = {started_unit(spec): spec for spec in target.specs}
+    enable = [unit for unit, spec in now.items() if spec.auto_start and _decided(before.get(unit), spec)]
+    disable = [unit for unit, spec in now.items() if not spec.auto_start and _decided(before.get(unit), spec)]
+    gone = [unit for unit in before if unit not in now]
+    if target.remove and not set(disk.manifests) - {target.project}:
+        gone.append("supervise.target")
+    elif not disk.manifests and not target.remove and not disk.target_enabled:
+        enable.append("supervise.target")
+    there = disk.enabled | ({"supervise.target"} if disk.target_enabled else set())
+    return tuple(unit for unit in enable if unit not in there), tuple(
+        unit for unit in (*disable, *gone) if unit in there
+    )
+
+
+def _decided(before: AgentSpec | None, spec: AgentSpec) -> bool:
+    return before is None or before.auto_start != spec.auto_start
+
+
+# --- What runs --------------------------------------------------------------------------------------------------------
+
+
+def _stops(target: Target, changes: Sequence[FileChange], seen: Seen) -> Iterator[str]:
+    """Units whose file goes, and the service of an agent that has become a job."""
+    for change in changes:
+        if change.kind is Kind.REMOVE and change.agent:
+            yield timer_name(change.agent) if change.path.suffix == ".timer" else unit_name(change.agent)
+    became_job = {change.agent for change in changes if change.kind is Kind.ADD and change.path.suffix == ".timer"}
+    for spec in target.specs:
+        if spec.name in became_job and _phase(seen, spec.name) in UP:
+            yield unit_name(spec.name)
+
+
+def _restarts(
+    target: Target, changes: Sequence[FileChange], old: Manifest | None, seen: Seen
+) -> Iterator[tuple[str, str]]:
+    by_agent = {
+        change.agent: change for change in changes if change.kind is Kind.CHANGE and change.path.suffix == ".conf"
+    }
+    for spec in target.specs:
+        if spec.schedule or _phase(seen, spec.name) not in UP:
+            continue
+        change = by_agent.get(spec.name)
+        if change and _run(change.before) != _run(change.after):
+            yield spec.name, ", ".join(_changed_directives(change)) or "its command"
+        elif old and spec.name in old.runs and outdated(old.runs[spec.name], seen.states[spec.name], boot=seen.at.boot):
+            yield spec.name, "was started before the last install"
+
+
+def _run(content: str | None) -> str | None:
+    found = marker(content or "")
+    return found.run if found else None
+
+
+def _changed_directives(change: FileChange) -> Iterator[str]:
+    before, after = (set((content or "").splitlines()[1:]) for content in (change.before, change.after))
+    lines = sorted(line for line in before ^ after if "=" in line and not line.startswith("#"))
+    yield from dict.fromkeys(line.partition("=")[0] for line in lines)
+
+
+def _should_run(spec: AgentSpec, seen: Seen) -> bool:
+    """Started by `install --start`: what boots by itself, does not run, and is not held down by a person's stop."""
+    if spec.schedule:
+        state = seen.states.get(spec.name)
+        return spec.auto_start and not (state and state.timer_active)
+    return spec.auto_start and _phase(seen, spec.name) not in UP
+
+
+def _phase(seen: Seen, name: str) -> Phase:
+    state = seen.states.get(name)
+    return state.phase if state else Phase.ABSENT
+
+
+# --- The rest ---------------------------------------------------------------------------------------------------------
+
+
+def _notes(target: Target, old: Manifest | None, disk: Disk, places: Places) -> Iterator[str]:
+    known = {started_unit(spec): spec for spec in old.agents} if old else {}
+    for spec in target.specs:
+        unit = started_unit(spec)
+        if spec.auto_start and unit in known and known[unit].auto_start and unit not in disk.enabled:
+            yield f"{spec.name}: disabled by hand (`systemctl disable {unit}`); left so"
+        if not spec.auto_start and unit in known and not known[unit].auto_start and unit in disk.enabled:
+            yield f"{spec.name}: enabled by hand (`systemctl enable {unit}`); left so"
+        if unit in disk.masked or unit_name(spec.name) in disk.masked:
+            yield f"{spec.name}: masked by hand; it does not start until `systemctl unmask {unit_name(spec.name)}`"
+    ours = {f"{unit_name(spec.name)}.d" for spec in target.specs} | {
+        f"{timer_name(spec.name)}.d" for spec in target.specs
+    }
+    for path in disk.beside:
+        if path.parent.name in ours:
+            yield f'also in force, made by hand: "{path}"'
+    if disk.manifests and not disk.target_enabled and not target.remove:
+        yield (
+            f"supervise.target is not enabled for {places.boot_target}: nothing starts at boot "
+            "(`systemctl enable supervise.target`)"
+        )
+    for change in disk.files.values():
+        if _newer(change):
+            yield "the shared files were written by a newer version of supervise; left so"
+            return
+
+
+def _manifest(target: Target, old: Manifest | None, seen: Seen) -> Manifest | None:
+    if target.remove:
+        return None
+    runs = {file.agent: _run(file.content) or "" for file in target.files if file.agent and file.path.suffix == ".conf"}
+    marks = {name: run_mark(run, old.runs.get(name) if old else None, seen.at) for name, run in runs.items()}
+    return Manifest(target.project, target.source, target.scope, "systemd", __version__, target.specs, marks)

@@ -1,0 +1,57 @@
+"""What systemd itself thinks of rendered units, before any of them is written to where it counts."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from supervise.model import Scope, UnitFile
+from supervise.places import Places
+
+
+def complaints(files: Iterable[UnitFile], *, places: Places) -> tuple[str, ...]:
+    """Every line with which `systemd-analyze verify` finds fault; none means that systemd takes all of it.
+
+    `--recursive-errors=yes` since a misspelt directive is only a warning otherwise.
+    """
+    units = [file for file in files if file.path.is_relative_to(places.units)]
+    with tempfile.TemporaryDirectory(prefix="supervise-verify-") as folder:
+        roots = [_write(Path(folder), file, places) for file in units]
+        names = sorted({name for name in map(_verifiable, roots) if name})
+        if not names:
+            return ()
+        user = ["--user"] if places.scope is Scope.USER else []
+        done = subprocess.run(
+            [
+                "systemd-analyze",
+                *user,
+                "verify",
+                "--recursive-errors=yes",
+                "--man=no",
+                *(f"{folder}/{name}" for name in names),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+        )
+    said = done.stderr.replace(f"{folder}/", "").splitlines()
+    return tuple(line for line in said if "agent@" in line or "supervise" in line) or (
+        tuple(said) if done.returncode else ()
+    )
+
+
+def _write(folder: Path, file: UnitFile, places: Places) -> Path:
+    inside = file.path.relative_to(places.units)
+    target = folder / inside
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(file.content, encoding="utf-8")
+    return inside
+
+
+def _verifiable(path: Path) -> str | None:
+    """The unit that a file belongs to; a template alone never verifies."""
+    name = path.parent.name.removesuffix(".d") if path.suffix == ".conf" else path.name
+    return None if "@." in name else name

@@ -1,0 +1,115 @@
+"""Agents' log lines out of the journal, by one `journalctl` whatever the number of agents.
+
+A follower matches the slice, not the units: `journalctl -f -u` misses units that appear later, and the first lines of
+new ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from supervise.errors import SuperviseError
+from supervise.model import LogLine, LogQuery, Scope
+
+FIELDS = "MESSAGE,PRIORITY,_PID,_SYSTEMD_UNIT,_SYSTEMD_USER_UNIT,UNIT,USER_UNIT,INVOCATION_ID,_SYSTEMD_INVOCATION_ID"
+AGENT_UNIT = re.compile(r"(?:agent@|agent-run-)(.+)\.(?:service|timer|scope)")
+LONGEST_LINE = 16 * 1024 * 1024
+
+
+def journal_command(query: LogQuery, *, scope: Scope) -> tuple[str, ...]:
+    """The words of the `journalctl` that answers the query."""
+    options = ["journalctl", "--output=json", f"--output-fields={FIELDS}", "--no-pager", "--all"]
+    if query.follow:
+        options.append("--follow")
+    if query.lines is not None:
+        options.append(f"--lines={query.lines}")
+    elif query.follow:
+        options.append("--lines=10")
+    for option, value in (
+        ("since", query.since),
+        ("until", query.until),
+        ("grep", query.grep),
+        ("priority", query.priority),
+    ):
+        if value is not None:
+            options.append(f"--{option}={value}")
+    return (*options, *_matches(query, scope))
+
+
+def _matches(query: LogQuery, scope: Scope) -> Iterator[str]:
+    ours, about, slice_ = (
+        ("_SYSTEMD_UNIT", "UNIT", "_SYSTEMD_SLICE")
+        if scope is Scope.SYSTEM
+        else ("_SYSTEMD_USER_UNIT", "USER_UNIT", "_SYSTEMD_USER_SLICE")
+    )
+    if query.follow and query.lines in (None, 0):
+        yield f"{slice_}=supervise.slice"
+    else:
+        yield from (f"{ours}={unit}" for unit in query.units)
+    yield "+"
+    yield from (f"{about}={unit}" for unit in query.units)
+
+
+async def read_journal(query: LogQuery, *, scope: Scope) -> AsyncIterator[LogLine]:
+    """The lines of the query's units. Raises SuperviseError with journalctl's own words."""
+    process = await asyncio.create_subprocess_exec(
+        *journal_command(query, scope=scope),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=LONGEST_LINE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        async for raw in process.stdout:
+            entry = json.loads(raw)
+            if _unit(entry) in query.units and _of_invocation(entry, query.invocation):
+                yield log_line(entry)
+        complaint = (await process.stderr.read()).decode(errors="replace").strip()
+        if await process.wait() not in (0, 1) or (process.returncode == 1 and complaint):
+            raise SuperviseError(f"cannot read the journal: {complaint}")
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+
+def log_line(entry: dict[str, Any]) -> LogLine:
+    """One line from one journal entry (systemd.journal-fields(7))."""
+    unit = _unit(entry)
+    found = AGENT_UNIT.fullmatch(unit)
+    return LogLine(
+        at=datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(entry["__REALTIME_TIMESTAMP"])),
+        name=found[1] if found else unit,
+        text=_text(entry.get("MESSAGE")),
+        priority=int(entry.get("PRIORITY", 6)),
+        pid=int(entry["_PID"]) if "_PID" in entry else None,
+        by_manager=bool(_about(entry)),
+    )
+
+
+def _about(entry: dict[str, Any]) -> str:
+    """The unit that its manager speaks of in this entry."""
+    return str(entry.get("UNIT") or entry.get("USER_UNIT") or "")
+
+
+def _unit(entry: dict[str, Any]) -> str:
+    return _about(entry) or str(entry.get("_SYSTEMD_USER_UNIT") or entry.get("_SYSTEMD_UNIT") or "")
+
+
+def _of_invocation(entry: dict[str, Any], invocation: str | None) -> bool:
+    return invocation is None or invocation in (entry.get("INVOCATION_ID"), entry.get("_SYSTEMD_INVOCATION_ID"))
+
+
+def _text(message: object) -> str:
+    """journald gives bytes that are not UTF-8 as a list of numbers, several values as a list of strings."""
+    if isinstance(message, str):
+        return message
+    if isinstance(message, list) and all(isinstance(one, int) for one in message):
+        return bytes(message).decode(errors="replace")
+    return "\n".join(map(str, message)) if isinstance(message, list) else ""

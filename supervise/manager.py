@@ -1,0 +1,357 @@
+"""The verbs on installed agents: start, stop, restart, hold and the rest. The public Python API; the CLI only prints.
+
+Never twice: nothing here starts an agent before a complete process scan has shown that no copy of it runs elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from supervise.decide import copies, decide
+from supervise.errors import ExitCode, SuperviseError
+from supervise.exits import ending
+from supervise.holds import read_holds, remove_hold, write_hold
+from supervise.manifest import Manifest, manifests, outdated
+from supervise.marker import edited
+from supervise.model import (
+    Action,
+    ActionKind,
+    AgentSpec,
+    Hold,
+    HostFacts,
+    LogLine,
+    LogQuery,
+    Observation,
+    Phase,
+    Process,
+    Snapshot,
+    StatusRow,
+    UnitState,
+    World,
+)
+from supervise.observe.cgroups import UnitKind
+from supervise.observe.ending import end
+from supervise.observe.match import inside, outside
+from supervise.observe.scan import scan
+from supervise.places import Places
+from supervise.platforms import Platform
+from supervise.platforms.systemd.platform import Systemd
+from supervise.platforms.systemd.units import DROP_IN, started_unit, timer_name, unit_name
+
+UP = (Phase.ACTIVE, Phase.STARTING, Phase.QUEUED)
+RUNNING = (*UP, Phase.RESTARTING, Phase.STOPPING)
+SETTLE = timedelta(seconds=1)
+"""How long a started agent must stay up before it counts as ready, until probes say more."""
+
+Progress = Callable[["Result"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one agent under one verb."""
+
+    name: str
+    ok: bool
+    text: str
+    code: ExitCode = ExitCode.OK
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The rows of some agents at one moment, with what they were judged from."""
+
+    rows: Mapping[str, StatusRow]
+    states: Mapping[str, UnitState]
+    outside: Mapping[str, tuple[Process, ...]]
+    at: datetime
+
+
+class Manager:
+    """The agents of one scope and the platform that runs them. Made by `managing`."""
+
+    def __init__(self, places: Places, installed: Sequence[Manifest], platform: Platform) -> None:
+        self.places = places
+        self.manifests = tuple(installed)
+        self.specs = tuple(spec for manifest in installed for spec in manifest.agents)
+        self.platform = platform
+
+    async def status(self, specs: Sequence[AgentSpec]) -> View:
+        """One judged row for each agent, from the platform and one process scan."""
+        snapshot = await self.platform.snapshot([spec.name for spec in specs])
+        seen = scan()
+        copies_outside = outside(specs, seen.processes)
+        within = inside(seen.processes)
+        states = {name: replace(state, edited=self._edited(name)) for name, state in snapshot.states.items()}
+        observed = {
+            spec.name: Observation(states[spec.name], within.get(spec.name, frozenset()), copies_outside[spec.name])
+            for spec in specs
+        }
+        world = World(
+            desired={spec.name: spec for spec in specs},
+            observed=observed,
+            holds=read_holds(self.places),
+            host=HostFacts(reconciler=False),
+        )
+        rows = decide(world, now=snapshot.at).rows
+        return View(self._flag_outdated(rows, snapshot), states, copies_outside, snapshot.at.wall)
+
+    async def start(
+        self, specs: Sequence[AgentSpec], *, replace_copies: bool = False, settle: timedelta = SETTLE, tell: Progress
+    ) -> list[Result]:
+        """Start what does not run. A copy outside its unit blocks its agent, unless `replace_copies` ends it first."""
+        snapshot = await self.platform.snapshot([spec.name for spec in specs])
+        blocked = await self._blocked(specs, replace_copies=replace_copies, states=snapshot.states)
+        free = [spec for spec in specs if spec.name not in blocked]
+        for result in blocked.values():
+            tell(result)
+        started = await asyncio.gather(*(self._start(spec, snapshot.states[spec.name]) for spec in free))
+        results = await self._settled(started, settle)
+        for result in results:
+            tell(result)
+        return [*blocked.values(), *results]
+
+    async def stop(self, specs: Sequence[AgentSpec], *, tell: Progress, kill: bool = False) -> list[Result]:
+        """Stop, a job's timer too. `kill`: without asking (SIGKILL), copies outside the unit too."""
+        snapshot = await self.platform.snapshot([spec.name for spec in specs])
+        seen = outside(specs, scan().processes)
+        results = await asyncio.gather(
+            *(self._stop(spec, snapshot.states[spec.name], seen[spec.name], kill=kill) for spec in specs)
+        )
+        for result in results:
+            tell(result)
+        return list(results)
+
+    async def restart(
+        self,
+        specs: Sequence[AgentSpec],
+        *,
+        tell: Progress,
+        batch: int | None = None,
+        pause: timedelta = timedelta(),
+        settle: timedelta = SETTLE,
+    ) -> list[Result]:
+        """Restart batch by batch, each only after the one before is ready; the first failure halts the rest."""
+        size = batch or len(specs)
+        results: list[Result] = []
+        for begin in range(0, len(specs), size):
+            if begin and pause:
+                await asyncio.sleep(pause.total_seconds())
+            results += await self._restart_batch(specs[begin : begin + size], settle, tell)
+            if any(not result.ok for result in results):
+                rest = [
+                    Result(spec.name, False, "not restarted: halted after a failure", ExitCode.PARTLY)
+                    for spec in specs[begin + size :]
+                ]
+                for result in rest:
+                    tell(result)
+                return results + rest
+        return results
+
+    async def hold(
+        self, specs: Sequence[AgentSpec], *, reason: str, by: str | None = None, tell: Progress
+    ) -> list[Result]:
+        """Forbid to run, then stop. The hold is there first, so nothing starts in between."""
+        at = datetime.now(UTC)
+        for spec in specs:
+            write_hold(self.places, Hold(spec.name, reason, by or asker(), at))
+        silent: list[Result] = await self.stop(specs, tell=lambda _: None)
+        results = [Result(one.name, one.ok, "held" if one.ok else f"held, but {one.text}", one.code) for one in silent]
+        for result in results:
+            tell(result)
+        return results
+
+    def release(self, specs: Sequence[AgentSpec], *, tell: Progress) -> list[Result]:
+        """Take holds back. Starts nothing."""
+        results = []
+        for spec in specs:
+            was = remove_hold(self.places, spec.name)
+            text = f"released; `supervise start {spec.name}` starts it" if was else "was not held"
+            results.append(Result(spec.name, True, text))
+            tell(results[-1])
+        return results
+
+    async def why_not_beside(self, spec: AgentSpec) -> str | None:
+        """Why this agent may not be run by hand now: it runs somewhere, or is held."""
+        states = (await self.platform.snapshot([spec.name])).states
+        state = states[spec.name]
+        if state.phase in RUNNING:
+            return f"its unit is {state.phase.value} (PID {state.pid}); `supervise stop {spec.name}` first"
+        blocked = await self._blocked([spec], replace_copies=False, states=states)
+        foreground = inside(scan().processes, kind=UnitKind.RUN).get(spec.name)
+        if foreground:
+            return f"it runs in the foreground already: PID {min(one.pid for one in foreground)}"
+        return blocked[spec.name].text if spec.name in blocked else None
+
+    def logs(self, query: LogQuery) -> AsyncIterator[LogLine]:
+        return self.platform.logs(query)
+
+    # --- Steps --------------------------------------------------------------------------------------------------------
+
+    async def _blocked(
+        self, specs: Sequence[AgentSpec], *, replace_copies: bool, states: Mapping[str, UnitState]
+    ) -> dict[str, Result]:
+        seen = scan()
+        if not seen.complete and self.places.scope.value == "system":
+            raise SuperviseError(
+                "cannot start anything: not all processes of this machine can be seen (hidepid?), so a copy may run"
+            )
+        holds = read_holds(self.places)
+        blocked: dict[str, Result] = {}
+        for name, found in outside(specs, seen.processes).items():
+            spec = next(one for one in specs if one.name == name)
+            if name in holds:
+                hold = holds[name]
+                blocked[name] = _failed(name, f"it is held by {hold.by}: {hold.reason} (`supervise release {name}`)")
+            elif found and states[name].phase in UP:
+                blocked[name] = _failed(name, f"it runs, and a copy runs outside its unit too: {copies(found)}")
+            elif found and not (replace_copies and await _end_all(found, spec)):
+                blocked[name] = _failed(
+                    name,
+                    f"a copy runs outside its unit: {copies(found)}; `supervise start {name} --replace` ends it first",
+                )
+        return blocked
+
+    async def _start(self, spec: AgentSpec, state: UnitState) -> tuple[AgentSpec, Result]:
+        if state.phase in UP and not spec.schedule:
+            return spec, Result(spec.name, True, f"runs already (PID {state.pid})")
+        if spec.schedule and state.timer_active:
+            return spec, Result(spec.name, True, "its timer runs already")
+        outcome = await self.platform.perform(
+            Action(ActionKind.RESET_AND_START, spec.name, started_unit(spec), "asked for")
+        )
+        if not outcome.ok:
+            return spec, _failed(spec.name, outcome.detail)
+        return spec, Result(spec.name, True, "started" if not spec.schedule else "its timer runs")
+
+    async def _settled(self, started: Iterable[tuple[AgentSpec, Result]], settle: timedelta) -> list[Result]:
+        """The results, with those overturned whose agent did not stay up for `settle`."""
+        pairs = list(started)
+        fresh = [
+            spec
+            for spec, result in pairs
+            if result.ok and not spec.schedule and result.text in ("started", "restarted")
+        ]
+        if not fresh:
+            return [await self._explained(spec, result) for spec, result in pairs]
+        before = (await self.platform.snapshot([spec.name for spec in fresh])).states
+        await asyncio.sleep(settle.total_seconds())
+        after = (await self.platform.snapshot([spec.name for spec in fresh])).states
+        return [
+            await self._explained(spec, _judged(result, before.get(spec.name), after.get(spec.name)))
+            for spec, result in pairs
+        ]
+
+    async def _explained(self, spec: AgentSpec, result: Result) -> Result:
+        """A failure with what the unit says of its own end."""
+        if result.ok or spec.schedule:
+            return result
+        state = (await self.platform.snapshot([spec.name])).states[spec.name]
+        return replace(result, text=f"{result.text}: it {ending(state)}" if state.cause else result.text)
+
+    async def _stop(self, spec: AgentSpec, state: UnitState, found: tuple[Process, ...], *, kill: bool) -> Result:
+        units = [unit_name(spec.name)] if not spec.schedule else [timer_name(spec.name), unit_name(spec.name)]
+        if kill and found:
+            await _end_all(found, replace(spec, stop_timeout=timedelta()))
+        left = "" if kill or not found else f"; a copy still runs outside its unit: {copies(found)}"
+        if state.phase not in RUNNING and not state.timer_active:
+            return Result(
+                spec.name, not left, f"was not running{left}", ExitCode.FAILED if left else ExitCode.NOT_RUNNING
+            )
+        for unit in units:
+            stopping = asyncio.ensure_future(
+                self.platform.perform(Action(ActionKind.STOP, spec.name, unit, "asked for"))
+            )
+            if kill and unit.endswith(".service"):
+                await asyncio.sleep(0)  # the stop job goes first, so that the manager does not restart what we kill
+                await self.platform.perform(Action(ActionKind.KILL, spec.name, unit, "asked for"))
+            outcome = await stopping
+            if not outcome.ok and "not loaded" not in outcome.detail:
+                return _failed(spec.name, outcome.detail)
+        return Result(spec.name, not left, f"stopped{left}", ExitCode.FAILED if left else ExitCode.OK)
+
+    async def _restart_batch(self, specs: Sequence[AgentSpec], settle: timedelta, tell: Progress) -> list[Result]:
+        snapshot = await self.platform.snapshot([spec.name for spec in specs])
+        blocked = await self._blocked(specs, replace_copies=False, states=snapshot.states)
+        free = [spec for spec in specs if spec.name not in blocked]
+        done = await asyncio.gather(*(self._restart(spec) for spec in free))
+        results = [*blocked.values(), *(await self._settled(done, settle))]
+        for result in results:
+            tell(result)
+        return results
+
+    async def _restart(self, spec: AgentSpec) -> tuple[AgentSpec, Result]:
+        outcome = await self.platform.perform(Action(ActionKind.RESTART, spec.name, started_unit(spec), "asked for"))
+        return spec, Result(spec.name, True, "restarted") if outcome.ok else _failed(spec.name, outcome.detail)
+
+    def _edited(self, name: str) -> bool:
+        try:
+            content = (self.places.units / f"{unit_name(name)}.d" / DROP_IN).read_text(
+                encoding="utf-8", errors="surrogateescape"
+            )
+        except OSError:
+            return False
+        return edited(content)
+
+    def _flag_outdated(self, rows: Mapping[str, StatusRow], snapshot: Snapshot) -> dict[str, StatusRow]:
+        marks = {name: mark for manifest in self.manifests for name, mark in manifest.runs.items()}
+
+        def is_outdated(name: str) -> bool:
+            state = snapshot.states.get(name)
+            return bool(state and state.pid and name in marks and outdated(marks[name], state, boot=snapshot.at.boot))
+
+        return {name: replace(row, outdated=is_outdated(name)) for name, row in rows.items()}
+
+
+@asynccontextmanager
+async def managing(places: Places, *, project: str | None = None) -> AsyncIterator[Manager]:
+    """The manager of one scope's agents, connected. Raises PlatformError where there is no systemd to ask."""
+    installed = [manifest for manifest in manifests(places) if project in (None, manifest.project)]
+    async with Systemd(places) as platform:
+        yield Manager(places, installed, platform)
+
+
+def exit_code(results: Sequence[Result]) -> ExitCode:
+    """One code for many results: all well, all failed in the same way, or partly."""
+    bad = [result for result in results if not result.ok]
+    if not bad:
+        codes = {result.code for result in results}
+        return codes.pop() if len(codes) == 1 else ExitCode.OK
+    if len(bad) < len(results):
+        return ExitCode.PARTLY
+    return ExitCode.FAILED
+
+
+def asker() -> str:
+    """Who gives the order, behind `sudo` too."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+def host_tags(file: Path = Path("/etc/supervise/tags")) -> tuple[str, ...]:
+    """The tags of this machine, which `hosts: [tag:…]` refers to: words in one file, or SUPERVISE_HOST_TAGS."""
+    written = os.environ.get("SUPERVISE_HOST_TAGS")
+    text = written if written is not None else (file.read_text(encoding="utf-8") if file.is_file() else "")
+    return tuple(text.split())
+
+
+async def _end_all(processes: Iterable[Process], spec: AgentSpec) -> bool:
+    ended = await asyncio.gather(*(end(process, grace=spec.stop_timeout) for process in processes))
+    return all(ended)
+
+
+def _judged(result: Result, before: UnitState | None, after: UnitState | None) -> Result:
+    if before is None or after is None or not result.ok:
+        return result
+    if after.phase is Phase.ACTIVE and after.incarnation == before.incarnation:
+        return replace(result, text=f"{result.text} (PID {after.pid})")
+    return _failed(result.name, f"{result.text}, but it did not stay up")
+
+
+def _failed(name: str, text: str) -> Result:
+    return Result(name, False, text, ExitCode.FAILED)

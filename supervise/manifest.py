@@ -1,0 +1,91 @@
+"""The manifest: what `install` made of an `agents.yaml`. Everything installed reads it; nobody else reads the YAML.
+
+Written last and whole, so it is the record of the last *finished* install. Holds no secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from supervise.errors import SuperviseError
+from supervise.model import AgentSpec, Instant, Scope, UnitState
+from supervise.places import Places
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True, slots=True)
+class RunMark:
+    """What an agent would be started as, and since when that is on disk, on a clock that no step moves."""
+
+    run: str
+    boot: str
+    since: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One project on one host in one scope."""
+
+    project: str
+    source: Path
+    scope: Scope
+    platform: str
+    version: str
+    agents: tuple[AgentSpec, ...]
+    runs: Mapping[str, RunMark]
+
+    def same_as(self, other: Manifest | None) -> bool:
+        """Whether both say the same, apart from when each run digest came."""
+        return other is not None and self._said() == other._said()
+
+    def _said(self) -> tuple[object, ...]:
+        runs = {name: mark.run for name, mark in self.runs.items()}
+        return (self.project, self.source, self.scope, self.platform, self.version, self.agents, runs)
+
+
+def run_mark(run: str, previous: RunMark | None, now: Instant) -> RunMark:
+    """The mark of a digest: the old one while the digest is the same."""
+    return previous if previous and previous.run == run else RunMark(run, now.boot, now.monotonic)
+
+
+def outdated(mark: RunMark, state: UnitState, *, boot: str) -> bool:
+    """Whether the running process was started before what is on disk now. A process is always of this boot."""
+    return mark.boot == boot and state.started_monotonic is not None and state.started_monotonic < mark.since
+
+
+def to_json(manifest: Manifest) -> str:
+    return _adapter().dump_json(manifest, indent=1).decode() + "\n"
+
+
+def from_json(text: str, *, file: Path) -> Manifest:
+    from pydantic import ValidationError
+
+    try:
+        found: Manifest = _adapter().validate_json(text)
+    except ValidationError as error:
+        raise SuperviseError(
+            f'cannot read the manifest "{file}": {error.errors()[0]["msg"]}; run `supervise install` again'
+        ) from error
+    return found
+
+
+def manifests(places: Places) -> Iterator[Manifest]:
+    """All projects installed in one scope, by name."""
+    if not places.manifests.is_dir():
+        return
+    for file in sorted(places.manifests.glob("*.json")):
+        yield from_json(file.read_text(encoding="utf-8"), file=file)
+
+
+@cache
+def _adapter() -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Manifest)

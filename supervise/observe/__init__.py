@@ -1,0 +1,1 @@
+"""What is: looking at processes and telling whose they are."""

@@ -1,0 +1,61 @@
+"""What a control group's path says of a process: its agent unit, and whether it lives in a container. Pure.
+
+A process cannot leave its unit's control group by forking, so the path is proof where a PID or a parent is none.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+NAME = r"(?P<{}>[a-z][a-z0-9_]{{0,50}}(?:\.[0-9]+)?)"
+UNITS = re.compile(
+    "|".join(
+        (
+            rf"agent@{NAME.format('service')}\.service",
+            rf"agent-probe@{NAME.format('probe')}\.service",
+            rf"agent-run-{NAME.format('run')}\.scope",
+        )
+    )
+)
+CONTAINER = re.compile(
+    r"""(?:^|/)(?:
+        (?:docker|lxc|ecs|actions_job)/[^/]+                        # cgroup v1, one folder per container
+      | (?:docker|crio|cri-containerd|nerdctl)-[^/]+\.scope
+      | libpod-[^/]+
+      | lxc\.payload[./][^/]+
+      | kubepods[^/]*(?:/[^/]+)*
+      | machine\.slice/[^/]+ | machine-[^/]+\.scope | systemd-nspawn@[^/]+
+    )(?=/|$)""",
+    re.VERBOSE,
+)
+
+
+class UnitKind(StrEnum):
+    """The units in which an agent's command may run without being hidden. The values name the groups of `UNITS`."""
+
+    SERVICE = "service"
+    PROBE = "probe"
+    RUN = "run"
+
+
+def agent_unit(cgroup: str) -> tuple[UnitKind, str] | None:
+    """The agent unit that holds the control group, as its kind and the agent's name; at any depth, in any slice."""
+    for component in cgroup.split("/"):
+        found = UNITS.fullmatch(component) if component.startswith("agent") else None
+        if found and found.lastgroup:
+            return UnitKind(found.lastgroup), found[found.lastgroup]
+    return None
+
+
+def container(cgroup: str) -> str:
+    """The part of the path that leads to a container, the innermost one; empty outside of containers."""
+    ends = [found.end() for found in CONTAINER.finditer(cgroup)]
+    return cgroup[: ends[-1]] if ends else ""
+
+
+def below(cgroup: str, root: str) -> str:
+    """The path as it is seen from inside the container at `root`: within one, what runs beside us is not foreign."""
+    if root and (cgroup == root or cgroup.startswith(f"{root}/")):
+        return cgroup[len(root) :] or "/"
+    return cgroup

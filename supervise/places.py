@@ -1,0 +1,75 @@
+"""Where things live on a host, for either scope. Pure: it looks at nothing but its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from supervise.model import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders of one scope. `sysusers` and `tmpfiles` are None where an ordinary user has none."""
+
+    scope: Scope
+    units: Path
+    manifests: Path
+    state: Path
+    runtime: Path
+    sysusers: Path | None = None
+    tmpfiles: Path | None = None
+
+    @property
+    def holds(self) -> Path:
+        return self.state / "hold"
+
+    @property
+    def lock(self) -> Path:
+        """Who installs holds it."""
+        return self.runtime / "install.lock"
+
+    @property
+    def journal(self) -> Path:
+        """What an unfinished install still has to do."""
+        return self.manifests.parent / "install.journal"
+
+    @property
+    def boot_target(self) -> str:
+        """The target that pulls `supervise.target` in at boot or login."""
+        return "multi-user.target" if self.scope is Scope.SYSTEM else "default.target"
+
+    def manifest(self, project: str) -> Path:
+        return self.manifests / f"{project}.json"
+
+    def hold(self, name: str) -> Path:
+        return self.holds / name
+
+
+SYSTEM = Places(
+    scope=Scope.SYSTEM,
+    units=Path("/etc/systemd/system"),
+    manifests=Path("/etc/supervise/projects"),
+    state=Path("/var/lib/supervise"),
+    runtime=Path("/run/supervise"),
+    sysusers=Path("/etc/sysusers.d/supervise.conf"),
+    tmpfiles=Path("/etc/tmpfiles.d/supervise.conf"),
+)
+
+
+def user_places(environ: Mapping[str, str], *, uid: int) -> Places:
+    """The XDG folders of one user."""
+    home = Path(environ.get("HOME", "/"))
+    config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+    return Places(
+        scope=Scope.USER,
+        units=config / "systemd/user",
+        manifests=config / "supervise/projects",
+        state=Path(environ.get("XDG_STATE_HOME") or home / ".local/state") / "supervise",
+        runtime=Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}") / "supervise",
+    )
+
+
+def places(scope: Scope, environ: Mapping[str, str], *, uid: int) -> Places:
+    return SYSTEM if scope is Scope.SYSTEM else user_places(environ, uid=uid)

@@ -1,0 +1,68 @@
+"""What runs agents. A platform is one folder here and one line in `PLATFORMS`; it is loaded when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from supervise.model import (
+    Action,
+    AgentSpec,
+    Change,
+    LogLine,
+    LogQuery,
+    Outcome,
+    ProcessId,
+    Scope,
+    Snapshot,
+    UnitFile,
+)
+from supervise.places import Places
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a platform can do. `outlives_us`: our end is not the end of the agents."""
+
+    name: str
+    scopes: tuple[Scope, ...]
+    signals: bool
+    outlives_us: bool
+    schedules: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnitChanges:
+    """What the platform itself must do after files were written: enable at boot, no longer enable, read anew."""
+
+    enable: tuple[str, ...] = ()
+    disable: tuple[str, ...] = ()
+    reload: bool = False
+
+
+class Platform(Protocol):
+    """The questions and orders that every platform understands. All but `units` may raise PlatformError."""
+
+    traits: Traits
+
+    def units(self, specs: Iterable[AgentSpec], *, places: Places, version: int) -> Iterator[UnitFile]:
+        """The files that these agents need. Pure."""
+
+    async def snapshot(self, names: Collection[str] | None = None) -> Snapshot:
+        """The state of these agents, or of all that are loaded."""
+
+    def changes(self) -> AsyncIterator[Change]:
+        """States as they change, from now on; `Lost` where some may have been missed."""
+
+    async def perform(self, action: Action) -> Outcome:
+        """Carry one action out and wait for its end."""
+
+    async def apply(self, changes: UnitChanges) -> None:
+        """Enable, disable, reload."""
+
+    async def processes(self) -> Mapping[str, frozenset[ProcessId]] | None:
+        """The processes inside each agent's unit; None where they cannot be seen."""
+
+    def logs(self, query: LogQuery) -> AsyncIterator[LogLine]:
+        """Lines in the order of their time."""

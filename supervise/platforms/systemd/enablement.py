@@ -1,0 +1,30 @@
+"""What is enabled and what is masked, read from the symlinks themselves: 500 D-Bus questions would say the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from supervise.places import Places
+
+WANTS = "supervise.target.wants"
+
+
+def enabled_units(places: Places) -> frozenset[str]:
+    """Units that `supervise.target` starts."""
+    return _names(places.units / WANTS)
+
+
+def target_enabled(places: Places) -> bool:
+    """Whether `supervise.target` itself is pulled in at boot."""
+    return (places.units / f"{places.boot_target}.wants" / "supervise.target").is_symlink()
+
+
+def masked_units(places: Places) -> frozenset[str]:
+    if not places.units.is_dir():
+        return frozenset()
+    links = (path for path in places.units.glob("agent@*") if path.is_symlink())
+    return frozenset(path.name for path in links if str(path.readlink()) == "/dev/null")
+
+
+def _names(folder: Path) -> frozenset[str]:
+    return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()

@@ -1,0 +1,145 @@
+"""What systemd's D-Bus properties of a unit mean: a pure parser from property maps to UnitState.
+
+`Result` and `NRestarts` alone do not tell a stop from a crash; the order of the timestamps does (measured on 252, see
+`tests/fixtures/systemd/`). Every recorded answer there is a test case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from supervise.model import Cause, Exit, Phase, UnitState
+
+Properties = Mapping[str, Any]
+
+PHASES = {
+    "active": Phase.ACTIVE,
+    "reloading": Phase.ACTIVE,
+    "activating": Phase.STARTING,
+    "deactivating": Phase.STOPPING,
+    "failed": Phase.FAILED,
+    "inactive": Phase.INACTIVE,
+    "maintenance": Phase.INACTIVE,
+}
+CAUSES = {
+    "exit-code": Cause.EXIT_CODE,
+    "signal": Cause.SIGNAL,
+    "core-dump": Cause.CORE_DUMP,
+    "watchdog": Cause.WATCHDOG,
+    "oom-kill": Cause.OUT_OF_MEMORY,
+    "timeout": Cause.START_TIMEOUT,
+    "protocol": Cause.NO_READINESS,
+    "resources": Cause.RESOURCES,
+    "exec-condition": Cause.CONDITION,
+}
+CLD_EXITED = 1
+NEVER = 2**64 - 1
+OWN_EXIT_CODES = range(200, 246)
+"""systemd.exec(5) "Process Exit Codes": what systemd itself exits with when it cannot execute the program."""
+DOWN = (Phase.INACTIVE, Phase.FAILED)
+
+
+def unit_state(name: str, unit: str, properties: Properties, *, boot: str) -> UnitState:
+    """One service's state from its merged properties (interfaces Unit and Service, variants unpacked).
+
+    Absent properties count as zero, as systemd reports them for a unit that has never run.
+    """
+    phase = _phase(properties)
+    by_request, gave_up = _ending(properties, phase)
+    pid = properties.get("MainPID", 0) or None
+    return UnitState(
+        name=name,
+        unit=unit,
+        phase=phase,
+        pid=pid,
+        incarnation=_incarnation(properties, boot),
+        since=moment(properties.get("StateChangeTimestamp", 0)) or moment(properties.get("ExecMainStartTimestamp", 0)),
+        started_at=moment(properties.get("ExecMainStartTimestamp", 0)),
+        started_monotonic=length(properties.get("ExecMainStartTimestampMonotonic", 0)),
+        ended_at=None if pid else moment(properties.get("ExecMainExitTimestamp", 0)),
+        cause=_cause(properties, phase),
+        exit=_exit(properties) if not pid else None,
+        by_request=by_request,
+        gave_up=gave_up,
+        restarts=properties.get("NRestarts", 0),
+        status_text=properties.get("StatusText", ""),
+        watchdog=length(properties.get("WatchdogUSec", 0)),
+        last_ping=length(properties.get("WatchdogTimestampMonotonic", 0)),
+        masked=properties.get("LoadState") == "masked",
+        needs_reload=properties.get("NeedDaemonReload", False),
+        cgroup=properties.get("ControlGroup") or None,
+    )
+
+
+def moment(microseconds: int) -> datetime | None:
+    """A wall-clock timestamp property; zero and `never` are None."""
+    if not 0 < microseconds < NEVER:
+        return None
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC) + timedelta(microseconds=microseconds % 1_000_000)
+
+
+def length(microseconds: int) -> timedelta | None:
+    """A length of time, or a timestamp of the monotonic clock; zero and `never` are None."""
+    return timedelta(microseconds=microseconds) if 0 < microseconds < NEVER else None
+
+
+def _phase(properties: Properties) -> Phase:
+    if properties.get("LoadState") in ("not-found", "bad-setting", "error"):
+        return Phase.ABSENT
+    phase = PHASES.get(properties.get("ActiveState", "inactive"), Phase.INACTIVE)
+    if phase is Phase.STARTING and properties.get("SubState", "").startswith("auto-restart"):
+        return Phase.RESTARTING
+    if phase in DOWN and properties.get("JobType") in ("start", "restart"):
+        return Phase.QUEUED
+    return phase
+
+
+def _incarnation(properties: Properties, boot: str) -> str | None:
+    """`boot/invocation/main PID/its start`: a bare PID identifies nothing."""
+    invocation = bytes(properties.get("InvocationID", b"")).hex()
+    started = properties.get("ExecMainStartTimestampMonotonic", 0)
+    return f"{boot}/{invocation}/{properties.get('ExecMainPID', 0)}/{started}" if started else None
+
+
+def _exit(properties: Properties) -> Exit | None:
+    if not properties.get("ExecMainExitTimestampMonotonic", 0):
+        return None
+    status = properties.get("ExecMainStatus", 0)
+    return Exit(code=status) if properties.get("ExecMainCode") == CLD_EXITED else Exit(signal=status)
+
+
+def _cause(properties: Properties, phase: Phase) -> Cause | None:
+    if phase not in (*DOWN, Phase.RESTARTING):
+        return None
+    if not properties.get("AssertResult", True) and properties.get("AssertTimestamp", 1):
+        return Cause.ASSERTION
+    if not properties.get("ConditionResult", True) and properties.get("ConditionTimestamp", 1):
+        return Cause.CONDITION
+    result = properties.get("Result", "success")
+    if result == "exit-code" and properties.get("ExecMainStatus", 0) in OWN_EXIT_CODES:
+        return Cause.EXEC_FAILED
+    if result == "success":
+        return Cause.CLEAN if properties.get("ExecMainExitTimestampMonotonic", 0) else None
+    return CAUSES.get(result, Cause.EXIT_CODE)
+
+
+def _ending(properties: Properties, phase: Phase) -> tuple[bool | None, bool | None]:
+    """(by request, given up) of a unit that is down.
+
+    A requested stop leaves `active` first and its process ends afterwards; in a death the process ends first. A manager
+    that gave up had waited RestartSec once more before it came to rest; less than that is a restart seen in the middle.
+    """
+    exited = properties.get("ExecMainExitTimestampMonotonic", 0)
+    if phase not in DOWN or not exited:
+        return None, None
+    restarts = properties.get("Restart", "no") != "no"
+    if phase is Phase.INACTIVE and properties.get("Restart") == "always":
+        return True, False
+    left_first = 0 < properties.get("ActiveExitTimestampMonotonic", 0) < exited
+    if left_first and properties.get("Result") != "watchdog":
+        return True, False
+    rested = properties.get("InactiveEnterTimestampMonotonic", 0) - exited
+    gave_up = phase is Phase.FAILED and restarts and rested >= properties.get("RestartUSec", 0)
+    return False, gave_up

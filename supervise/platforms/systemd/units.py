@@ -1,0 +1,271 @@
+"""AgentSpec → systemd's files: one self-sufficient drop-in per agent, a timer per job, and the few that all share.
+
+Pure: it decides what stands in the files and writes none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from supervise import __version__
+from supervise.marker import digest, stamped
+from supervise.model import FOREVER, AgentSpec, Notify, RestartPolicy, Scope, UnitFile
+from supervise.places import Places
+from supervise.platforms.systemd import hardening
+from supervise.platforms.systemd.directives import (
+    Directive,
+    assignment,
+    command,
+    glob_free,
+    rest_of_line,
+    span,
+    yes_no,
+)
+from supervise.templating import fill, static
+
+SECTIONS = ("Unit", "Service", "Timer", "Install")
+DROP_IN = "50-supervise.conf"
+SHARED_UNITS = ("agent@.service", "supervise.slice", "supervise-wave@.target")
+RESTARTS = {RestartPolicy.ALWAYS: "always", RestartPolicy.ON_FAILURE: "on-failure", RestartPolicy.NEVER: "no"}
+BACKOFF_SINCE = 254
+"""systemd.service(5): RestartSteps= came with version 254; older ones ignore it with a warning."""
+
+
+def units(specs: Iterable[AgentSpec], *, places: Places, version: int) -> Iterator[UnitFile]:
+    """Every file that these agents need, the shared ones first."""
+    yield from shared_files(places)
+    for spec in specs:
+        yield drop_in(spec, places=places, version=version)
+        if spec.schedule:
+            yield timer(spec, places=places)
+
+
+def unit_name(name: str) -> str:
+    return f"agent@{name}.service"
+
+
+def timer_name(name: str) -> str:
+    return f"agent@{name}.timer"
+
+
+def started_unit(spec: AgentSpec) -> str:
+    """What is enabled and started: a job's timer, anybody else's service."""
+    return timer_name(spec.name) if spec.schedule else unit_name(spec.name)
+
+
+# --- Files ------------------------------------------------------------------------------------------------------------
+
+
+def shared_files(places: Places) -> Iterator[UnitFile]:
+    """The files of no project. They carry our version, and only a newer one replaces them."""
+    for name in SHARED_UNITS:
+        yield UnitFile(places.units / name, stamped(static(name), version=__version__))
+    target = fill("systemd/supervise.target.j2", boot_target=places.boot_target)
+    yield UnitFile(places.units / "supervise.target", stamped(target, version=__version__))
+    if places.sysusers and places.tmpfiles:
+        yield UnitFile(places.sysusers, stamped(static("supervise.sysusers"), version=__version__))
+        yield UnitFile(places.tmpfiles, stamped(static("supervise.tmpfiles"), version=__version__))
+
+
+def drop_in(spec: AgentSpec, *, places: Places, version: int) -> UnitFile:
+    directives = service_directives(spec, places=places, version=version)
+    return _file(spec, f"{unit_name(spec.name)}.d/{DROP_IN}", directives, places)
+
+
+def timer(spec: AgentSpec, *, places: Places) -> UnitFile:
+    return _file(spec, timer_name(spec.name), timer_directives(spec, places=places), places)
+
+
+def _file(spec: AgentSpec, name: str, directives: tuple[Directive, ...], places: Places) -> UnitFile:
+    sections = [(section, [one for one in directives if one.section == section]) for section in SECTIONS]
+    body = fill(
+        "systemd/unit.j2",
+        comment=f"Written by `supervise install` for project {spec.project}; the next one undoes changes made by hand.",
+        sections=[(section, found) for section, found in sections if found],
+    )
+    run = digest(f"{one.section}.{one.name}={one.value}" for one in directives if one.at_exec)
+    return UnitFile(places.units / name, stamped(body, project=spec.project, agent=spec.name, run=run), spec.name)
+
+
+# --- Directives of an agent -------------------------------------------------------------------------------------------
+
+
+def service_directives(spec: AgentSpec, *, places: Places, version: int) -> tuple[Directive, ...]:
+    """All that stands in an agent's drop-in, in order. The user's own `systemd:` comes last: it has the last word."""
+    return (
+        *_unit(spec, places),
+        *_process(spec),
+        *_signs_of_life(spec),
+        *_restarts(spec, version),
+        *_resources(spec),
+        *_log(spec),
+        *hardening.directives(spec, version=version),
+        *_install(),
+        *_raw(spec, ("Unit", "Service", "Install") if not spec.schedule else ("Unit", "Service")),
+    )
+
+
+def timer_directives(spec: AgentSpec, *, places: Places) -> tuple[Directive, ...]:
+    schedule = spec.schedule
+    assert schedule is not None
+    return (
+        _manager("Unit", "Description", rest_of_line(f"Schedule of {spec.title}"), "what people see"),
+        _manager("Unit", "PartOf", "supervise.target", "stops with all agents"),
+        _not_held(spec, places),
+        *(_manager("Timer", "OnCalendar", rest_of_line(when), "when it runs") for when in schedule.calendars),
+        _manager(
+            "Timer",
+            "Persistent",
+            yes_no(schedule.catch_up),
+            "whether a run missed while the machine was off is made up",
+        ),
+        _manager("Timer", "AccuracySec", "1s", "not up to a minute late, as timers are by default"),
+        _manager("Timer", "Unit", unit_name(spec.name), "what it starts"),
+        *_install(),
+        *_raw(spec, ("Timer", "Install")),
+    )
+
+
+def _unit(spec: AgentSpec, places: Places) -> Iterator[Directive]:
+    yield _manager("Unit", "Description", rest_of_line(spec.title), "what people see")
+    yield _manager("Unit", "PartOf", "supervise.target", "stops with all agents")
+    yield from _order(spec)
+    yield _not_held(spec, places)
+    if not spec.schedule:
+        yield _manager("Unit", "StartLimitIntervalSec", span(spec.restart.window), "the window of restart.burst")
+        yield _manager(
+            "Unit", "StartLimitBurst", str(spec.restart.burst), "so many starts in it, then systemd gives up"
+        )
+
+
+def _order(spec: AgentSpec) -> Iterator[Directive]:
+    if spec.scope is Scope.SYSTEM:
+        yield _manager("Unit", "Wants", "network-online.target", "agents talk to the network")
+        yield _manager("Unit", "After", "network-online.target", "… and find it up at boot")
+    for dependency in spec.depends_on:
+        verb = "Requires" if dependency.required else "Wants"
+        yield _manager("Unit", verb, dependency.unit, "depends_on: started with this one")
+        yield _manager("Unit", "After", dependency.unit, "depends_on: … and before it")
+    if spec.waves > 1:
+        yield _manager("Unit", "Before", f"supervise-wave@{spec.wave}.target", "its wave at boot")
+        yield _manager("Unit", "Wants", f"supervise-wave@{spec.wave}.target", "its wave at boot")
+    if spec.wave > 0:
+        yield _manager("Unit", "After", f"supervise-wave@{spec.wave - 1}.target", "the wave before it")
+
+
+def _not_held(spec: AgentSpec, places: Places) -> Directive:
+    path = rest_of_line(places.hold(spec.name))
+    return _manager("Unit", "AssertPathExists", f"!{path}", "`supervise hold` keeps it from starting")
+
+
+def _process(spec: AgentSpec) -> Iterator[Directive]:
+    yield _at_exec("Type", "notify" if spec.notify is Notify.ALWAYS else "exec", "when systemd calls it started")
+    yield _at_exec("Slice", "supervise.slice", "the cgroup of all agents")
+    yield _at_exec("WorkingDirectory", rest_of_line(spec.working_directory), "where it runs")
+    if spec.before_start:
+        yield _at_exec("ExecStartPre", command(spec.before_start), "before_start")
+    yield _at_exec("ExecStart", command(spec.command), "the agent, as the unit's main process and without a shell")
+    yield from _identity(spec)
+    for name, value in sorted(environment(spec).items()):
+        yield _at_exec("Environment", assignment(name, value), "a setting that any local user can read")
+    for file in spec.environment_files:
+        yield _at_exec("EnvironmentFile", glob_free(file), "settings read at each start")
+    for secret in spec.secrets:
+        name = "LoadCredentialEncrypted" if secret.encrypted else "LoadCredential"
+        value = f"{secret.name}:{rest_of_line(secret.path)}"
+        yield _at_exec(name, value, "a secret, given as a file that only the agent can read")
+
+
+def environment(spec: AgentSpec) -> dict[str, str]:
+    """What the unit sets; the user's own values win, our names are reserved."""
+    ours = {"SUPERVISE_AGENT": spec.name}
+    if spec.instance is not None:
+        ours["SUPERVISE_INSTANCE"] = str(spec.instance)
+    if spec.notify is Notify.AUTO and spec.watchdog and not spec.schedule:
+        ours["SUPERVISE_WATCHDOG_USEC"] = str(round(spec.watchdog.total_seconds() * 1_000_000))
+    return {"PYTHONUNBUFFERED": "1", **spec.environment, **ours}
+
+
+def _identity(spec: AgentSpec) -> Iterator[Directive]:
+    if spec.scope is Scope.USER:
+        return
+    if spec.dynamic_user:
+        yield _at_exec("DynamicUser", "yes", "a user made for this run")
+    if spec.user:
+        yield _at_exec("User", spec.user, "whom it runs as")
+    if spec.group:
+        yield _at_exec("Group", spec.group, "whom it runs as")
+
+
+def _signs_of_life(spec: AgentSpec) -> Iterator[Directive]:
+    access = "none" if spec.notify is Notify.NEVER else spec.notify_access.value
+    yield _at_exec(
+        "NotifyAccess", access, "who may speak for it: a child could keep the watchdog of a hung parent alive"
+    )
+    if spec.notify is Notify.ALWAYS and spec.watchdog:
+        yield _at_exec("WatchdogSec", span(spec.watchdog), "without a ping for so long it is killed and restarted")
+
+
+def _restarts(spec: AgentSpec, version: int) -> Iterator[Directive]:
+    yield _service("TimeoutStartSec", span(spec.startup_timeout), "startup_timeout")
+    yield _service("TimeoutStopSec", span(spec.stop_timeout), "stop_timeout, then SIGKILL")
+    yield _service("TimeoutAbortSec", "5s", "a hung process that ignores the watchdog's SIGABRT is killed so soon")
+    yield _service("KillSignal", spec.stop_signal, "stop_signal")
+    yield _service("OOMPolicy", "stop", "when the kernel kills a part of it for memory, the whole is restarted")
+    if spec.schedule:
+        yield _service("Restart", "no", "a job runs when its timer says so")
+        if spec.schedule.max_runtime != FOREVER:
+            yield _at_exec("RuntimeMaxSec", span(spec.schedule.max_runtime), "max_runtime, then it is stopped")
+        return
+    yield _service("Restart", RESTARTS[spec.restart.policy], "restart.policy")
+    yield _service("RestartSec", span(spec.restart.delay), "restart.delay")
+    if version >= BACKOFF_SINCE and spec.restart.policy is not RestartPolicy.NEVER:
+        slowest = max(spec.restart.delay, spec.restart.window / max(spec.restart.burst, 1))
+        yield _service("RestartSteps", str(spec.restart.burst), "each restart waits longer")
+        yield _service("RestartMaxDelaySec", span(slowest), "… up to so long")
+
+
+def _resources(spec: AgentSpec) -> Iterator[Directive]:
+    limits = spec.resources
+    table = (
+        ("MemoryMax", limits.memory, "resources.memory"),
+        ("MemoryHigh", limits.memory_high, "resources.memory_high"),
+        ("CPUQuota", limits.cpu, "resources.cpu"),
+        ("TasksMax", limits.tasks, "resources.tasks"),
+        ("LimitNOFILE", limits.open_files, "resources.open_files"),
+        ("IOWeight", limits.io_weight, "resources.io_weight"),
+    )
+    for name, value, why in table:
+        if value is not None:
+            yield _at_exec(name, str(value), why)
+    yield _at_exec("LimitCORE", "0", "no core dump at each watchdog kill")
+
+
+def _log(spec: AgentSpec) -> Iterator[Directive]:
+    yield _at_exec("SyslogIdentifier", rest_of_line(spec.name), "its name in the journal")
+    yield _at_exec("LogRateLimitIntervalSec", span(spec.log_rate.interval), "logs.rate_limit")
+    yield _at_exec("LogRateLimitBurst", str(spec.log_rate.count), "logs.rate_limit")
+
+
+def _install() -> Iterator[Directive]:
+    yield _manager("Install", "WantedBy", "supervise.target", "what starts it at boot, if it is enabled")
+
+
+def _raw(spec: AgentSpec, sections: tuple[str, ...]) -> Iterator[Directive]:
+    for section in sections:
+        for name, values in sorted(spec.systemd.get(section, {}).items()):
+            for value in values:
+                yield Directive(section, name, value, "systemd: of agents.yaml", at_exec=section == "Service")
+
+
+def _manager(section: str, name: str, value: str, why: str) -> Directive:
+    return Directive(section, name, value, why, at_exec=False)
+
+
+def _service(name: str, value: str, why: str) -> Directive:
+    """A directive of [Service] that systemd obeys from the next reload on."""
+    return Directive("Service", name, value, why, at_exec=False)
+
+
+def _at_exec(name: str, value: str, why: str) -> Directive:
+    return Directive("Service", name, value, why)
