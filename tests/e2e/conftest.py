@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: one lab, booted when the first of them asks for it."""
+"""The lab as a fixture. One machine per session for tests that tidy up, one of their own for tests that break things."""
 
 from __future__ import annotations
 
@@ -10,21 +10,28 @@ import pytest
 
 from tests.lab import Lab
 
+REQUIRED = os.environ.get("SUPERVISE_REQUIRE_ALL") == "1"
+
+
+def _possible() -> None:
+    """Skip, by name, where the lab cannot be; where all is required that is a failure."""
+    missing = [why for why, there in (("root", os.geteuid() == 0), ("systemd-nspawn", shutil.which("systemd-nspawn"))) if not there]
+    if missing:
+        text = f"the lab needs {' and '.join(missing)}"
+        pytest.fail(text) if REQUIRED else pytest.skip(text)
+
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    """A real systemd. Where none can be booted the test is skipped, unless SUPERVISE_REQUIRE_ALL=1 forbids that."""
-    if missing := _missing():
-        if os.environ.get("SUPERVISE_REQUIRE_ALL") == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
+    """A machine that the tests of a session share: each removes what it installs."""
+    _possible()
     with Lab() as booted:
         yield booted
 
 
-def _missing() -> str | None:
-    if os.geteuid() != 0:
-        return "the lab needs root"
-    if not shutil.which("systemd-nspawn"):
-        return "the lab needs systemd-nspawn (Debian: systemd-container)"
-    return None
+@pytest.fixture
+def own_lab() -> Iterator[Lab]:
+    """A machine for one test alone."""
+    _possible()
+    with Lab() as booted:
+        yield booted
