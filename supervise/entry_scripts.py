@@ -19,7 +19,9 @@ SKIPPED_FOLDERS = frozenset(
 )
 NO_AGENTS = re.compile(r"(?:setup|conftest|noxfile|fabfile|tasks|manage|test_.*|.*_test|__init__)\.py")
 AGENT_NAMES = re.compile(r"(?:run_.*|.*_agent|.*_bot|agent|bot|main|app)\.py")
-OWN_PROJECT = (".venv", "pyproject.toml", "requirements.txt", "setup.py", "setup.cfg")
+PROJECT = (".venv", "pyproject.toml", "requirements.txt", "setup.py", "setup.cfg")
+"""What lies at the top of a project, where its programs are run."""
+CODE_FOLDERS = frozenset({"scripts", "src", "bin", "lib", "agents", "bots", "jobs", "tools", "examples"})
 NEEDS_SHELL = re.compile(r"[$`|&;<>()*?]")
 PROCESS_LINE = re.compile(r"(?P<name>[A-Za-z0-9_-]+):\s*(?P<command>\S.*)")
 
@@ -71,6 +73,13 @@ def _python(folder: Path) -> Iterator[Proposal]:
                 yield from _modules(folder, below)
             else:
                 yield from _scripts(_home(folder, below), below)
+                yield from _packages(below)
+
+
+def _packages(folder: Path) -> Iterator[Proposal]:
+    for package in _entries(folder):
+        if not _skipped(package) and (package / "__init__.py").is_file() and (package / "__main__.py").is_file():
+            yield from _modules(folder, package)
 
 
 def _scripts(home: Path, folder: Path) -> Iterator[Proposal]:
@@ -94,8 +103,11 @@ def _modules(folder: Path, package: Path) -> Iterator[Proposal]:
 
 
 def _home(folder: Path, below: Path) -> Path:
-    """Where a script of a lower folder should run: there, if that looks like a project of its own."""
-    return below if any((below / sign).exists() for sign in OWN_PROJECT) else folder
+    """Where a script of a lower folder should run: there, if that looks like an agent's own folder."""
+    if any((below / sign).exists() for sign in PROJECT):
+        return below
+    shared = below.name in CODE_FOLDERS or any((folder / sign).exists() for sign in PROJECT)
+    return folder if shared else below
 
 
 def _entry_scripts(folder: Path) -> Iterator[tuple[Path, str]]:

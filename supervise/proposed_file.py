@@ -44,7 +44,9 @@ agents: {{}}
 #     secrets:  # keys and passwords stay in files of their own, never in `environment` or `command`
 #       API_KEY: file:/etc/{project}/api_key
 """
-PLAIN = re.compile(r"(?:\.{0,2}/|--?|\.)?[A-Za-z_][A-Za-z0-9_/.@+-]*|\.\.?(?:/\.\.)*(?:/[A-Za-z_][A-Za-z0-9_/.-]*)?")
+PLAIN = re.compile(
+    r"(?:\.{0,2}/|--?|\.)?[A-Za-z_][A-Za-z0-9_/.@+-]*(?: [A-Za-z0-9_]+)*|\.\.?(?:/\.\.)*(?:/[A-Za-z_][A-Za-z0-9_/.-]*)?"
+)
 NO_TEXT = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", ".inf", ".nan"})
 VALUE = r"""(?:'[^']*'|"[^"]*"|[^\s'"])+"""
 NAMED_VALUE = re.compile(

@@ -1,8 +1,8 @@
 """The lab: a real systemd booted by systemd-nspawn over an overlay of this machine's root, in about half a second.
 
-Whatever happens inside stays inside. The checkout is bound read-only to /opt/supervise, `supervise` is on PATH. Each lab has
-cgroups of its own (labs that share one kill each other's units), its own loopback network and machine id.
-Needs root, overlayfs and writable cgroups. `python -m tests.lab [COMMAND…]` boots one for a shell or a single command.
+Whatever happens inside stays inside. The checkout is bound read-only to /opt/supervise, `supervise` is on PATH. Each lab
+has cgroups of its own (labs that share one kill each other's units), its own loopback network and machine id. Needs root,
+overlayfs and writable cgroups. `python -m tests.lab [COMMAND…]` boots one for a shell or a single command.
 """
 
 from __future__ import annotations
@@ -25,9 +25,20 @@ CGROUPS = Path("/sys/fs/cgroup")
 LIMITERS = ("memory", "pids", "cpu", "cpuacct")
 """The cgroup v1 controllers which the lab gets a writable part of, so that limits bite."""
 MASKED = (
-    "postgresql.service apt-daily.timer apt-daily-upgrade.timer man-db.timer e2scrub_all.timer dpkg-db-backup.timer "
-    "systemd-networkd.service systemd-networkd.socket console-getty.service systemd-timesyncd.service fstrim.timer logrotate.timer"
-).split()
+    "apt-daily-upgrade.timer",
+    "apt-daily.timer",
+    "console-getty.service",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+    "logrotate.timer",
+    "man-db.timer",
+    "postgresql.service",
+    "systemd-networkd.service",
+    "systemd-networkd.socket",
+    "systemd-timesyncd.service",
+)
+"""What a real machine runs by itself and a test has no use for."""
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -57,7 +68,9 @@ class Lab:
             self.stop()
             raise
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def boot(self, timeout: float = 60) -> Lab:
@@ -152,7 +165,15 @@ class Lab:
             (upper / "etc/systemd/system" / unit).symlink_to("/dev/null")
         (upper / "usr/local/bin/supervise").write_text(WRAPPER)
         (upper / "usr/local/bin/supervise").chmod(0o755)
-        _run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir=/,upperdir={upper},workdir={self.base}/work", self.root)
+        _run(
+            "mount",
+            "-t",
+            "overlay",
+            "overlay",
+            "-o",
+            f"lowerdir=/,upperdir={upper},workdir={self.base}/work",
+            self.root,
+        )
 
     def _groups(self) -> list[Path]:
         """One cgroup in each hierarchy that matters: v1 by name and by controller, or the single v2 tree."""
@@ -164,9 +185,26 @@ class Lab:
             group.mkdir()
 
     def _start(self, timeout: float) -> None:
-        join = "for group in " + " ".join(map(str, self._groups())) + '; do echo $$ > "$group/cgroup.procs"; done; exec "$@"'
-        nspawn = ["systemd-nspawn", "--quiet", "-D", str(self.root), f"--machine={self.name}", "--boot", "--register=no"]
-        nspawn += ["--keep-unit", "--private-network", f"--bind-ro={CHECKOUT}:{HOME}", *(f"--bind={bind}" for bind in self.binds)]
+        join = (
+            "for group in "
+            + " ".join(map(str, self._groups()))
+            + '; do echo $$ > "$group/cgroup.procs"; done; exec "$@"'
+        )
+        nspawn = [
+            "systemd-nspawn",
+            "--quiet",
+            "-D",
+            str(self.root),
+            f"--machine={self.name}",
+            "--boot",
+            "--register=no",
+        ]
+        nspawn += [
+            "--keep-unit",
+            "--private-network",
+            f"--bind-ro={CHECKOUT}:{HOME}",
+            *(f"--bind={bind}" for bind in self.binds),
+        ]
         log = (self.base / "nspawn.log").open("wb")
         with log:
             self._process = subprocess.Popen(

@@ -79,6 +79,17 @@ def test_a_folder_below_with_a_project_of_its_own_runs_there(tmp_path: Path) -> 
     }
 
 
+def test_scripts_below_run_in_their_own_folder_unless_the_project_is_one(tmp_path: Path) -> None:
+    lay(tmp_path, **{"sma/sma.py": GUARD, "news/scraper/__init__.py": "", "news/scraper/__main__.py": GUARD})
+    below = {
+        ("sma", tmp_path / "sma", ("python", "sma.py")),
+        ("scraper", tmp_path / "news", ("python", "-m", "scraper")),
+    }
+    assert {(one.name, one.working_directory, one.command) for one in from_folder(tmp_path)} == below
+    lay(tmp_path, **{"pyproject.toml": ""})
+    assert commands(tmp_path)["sma"] == ("python", "sma/sma.py")
+
+
 def test_packages_are_run_as_modules(tmp_path: Path) -> None:
     lay(
         tmp_path,

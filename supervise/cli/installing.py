@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -131,14 +131,20 @@ def _consequences(plan: Plan) -> Iterator[str]:
         ("stops, since it is removed", plan.stop),
     ):
         if units:
-            yield f"{verb}: {', '.join(units)}"
+            yield f"{verb}: {_listed(units)}"
     for name, why in plan.restart.items():
         yield f"would restart: {name} ({shown(why)})"
     starts = [name for name in plan.start if name not in plan.outside]
     if starts:
-        yield f"would start: {', '.join(starts)}"
+        yield f"would start: {_listed(starts)}"
     if plan.manifest_changes and not plan.changes:
         yield "writes the manifest anew"
+
+
+def _listed(names: Sequence[str]) -> str:
+    few = names if is_verbose() else names[:MANY]
+    rest = f" and {len(names) - len(few)} more" if len(few) < len(names) else ""
+    return f"{', '.join(few)}{rest}"
 
 
 def _foreign(found: Wanted | None) -> Iterator[str]:

@@ -14,7 +14,7 @@ import click
 
 from supervise.cli.output import age, duration, local, mark, print_json, utc_now
 from supervise.errors import ExitCode, NoSuchAgent, PlatformError
-from supervise.exits import ending
+from supervise.exits import described
 from supervise.manager import Manager, View, managing
 from supervise.model import AgentSpec, LogLine, LogQuery, Phase, Scope, Status, StatusRow, UnitState
 from supervise.places import Places, places
@@ -140,7 +140,7 @@ def _facts(spec: AgentSpec, row: StatusRow, state: UnitState, now: datetime) -> 
     if state.pid:
         facts.append(("PID", f"{state.pid}, started {local(state.started_at)} ({age(state.started_at, now)})"))
     elif state.ended_at:
-        facts.append(("ended", f"{local(state.ended_at)} ({age(state.ended_at, now)}): it {ending(state)}"))
+        facts.append(("ended", f"{local(state.ended_at)} ({age(state.ended_at, now)}): it {described(state.exit)}"))
     if state.restarts:
         facts.append(("restarts", f"{state.restarts} by systemd since it was last started"))
     if state.next_run:

@@ -24,7 +24,7 @@ TAGS = frozenset({None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "
 Content = yaml.ScalarEvent | yaml.CollectionStartEvent
 
 
-class Refused(Exception):  # noqa: N818 -- not an error of ours
+class Refused(Exception):
     """The rest of the document cannot be read."""
 
     def __init__(self, mark: Mark, text: str) -> None:

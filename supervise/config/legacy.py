@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from supervise.config.nodes import Loc, Node, Scalar
+from supervise.config.nodes import Loc, Node, Scalar, dotted
 from supervise.config.top import File
 from supervise.errors import Problem
 
@@ -63,7 +63,7 @@ def _agent(node: Node, loc: Loc, problems: list[Problem], *, default_probe: bool
         value, new = node.map()[key], RENAMED[key]
         if agent.at(new) is not None and value.key is not None:
             text = f"this is the older name of '{'.'.join(new)}', which is written too; keep one of them"
-            problems.append(Problem(value.key, ".".join(map(str, (*loc, key))), text))
+            problems.append(Problem(value.key, dotted((*loc, key)), text))
         else:
             agent = _put(agent, new, value)
     live = agent.at(("probes", "live"))
@@ -95,4 +95,4 @@ def without_strangers(root: Node, file: Path) -> tuple[Node, list[Problem]]:
 def _warnings(root: Node) -> Iterator[Problem]:
     for key, child in root.map().items():
         if key not in File.model_fields:
-            yield Problem(child.key or child.mark, key, "not a key of supervise; left alone", warning=True)
+            yield Problem(child.key or child.mark, dotted((key,)), "not a key of supervise; left alone", warning=True)

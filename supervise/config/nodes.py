@@ -14,6 +14,11 @@ from supervise.errors import Mark
 Loc = tuple[str | int, ...]
 
 
+def dotted(loc: Loc) -> str:
+    """`loc` for people: on one line and safe to print, whatever the keys are."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in ".".join(map(str, loc)))
+
+
 class Scalar(str):
     """The text of a single value exactly as written. `plain`: without quotes, so it may be a number or true/false."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from supervise.config.agent import AgentSettings
-from supervise.config.nodes import Loc, Node
+from supervise.config.nodes import Loc, Node, dotted
 from supervise.config.top import Alert, ReconcilerSettings, SupabaseSettings, WebSettings
 from supervise.errors import Mark, Problem
 
@@ -52,7 +52,7 @@ class Places:
 
     def problem(self, text: str, *loc: str | int, warning: bool = False, at_key: bool = False) -> Problem:
         mark = self.key_mark(*loc) if at_key else self.mark(*loc)
-        return Problem(mark, ".".join(map(str, loc)), text, warning)
+        return Problem(mark, dotted(loc), text, warning)
 
 
 @dataclass(frozen=True, slots=True)

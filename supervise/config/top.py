@@ -82,10 +82,21 @@ def _retention(given: object) -> object:
     return {"events": given, "samples": given} if isinstance(given, str) else given
 
 
+_SPAN = {"type": ["string", "number"]}
+RETENTION_SCHEMA = WithJsonSchema(
+    {
+        "anyOf": [
+            _SPAN,
+            {"type": "object", "properties": {"events": _SPAN, "samples": _SPAN}, "additionalProperties": False},
+        ]
+    }
+)
+
+
 class ReconcilerSettings(Section):
     intervals: Mapping[LoopName, Span] = Field(default_factory=dict)
     """How often it does what."""
-    retention: Annotated[Retention, BeforeValidator(_retention)] = Retention()
+    retention: Annotated[Retention, BeforeValidator(_retention), RETENTION_SCHEMA] = Retention()
     """How long history is kept: one time span, or one for `events` and one for `samples`."""
     remote_control: Switch = False
     """Whether agents may be started and stopped through Supabase."""

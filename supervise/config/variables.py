@@ -9,14 +9,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from supervise.config.nodes import Loc, Node, Scalar
+from supervise.config.nodes import Loc, Node, Scalar, dotted
 from supervise.config.texts import unusable
 from supervise.errors import Mark, Problem
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}]*))?\})?")
 
 
-class _Wrong(Exception):  # noqa: N818 -- never leaves this module
+class _Wrong(Exception):
     """A reference that cannot be expanded; the text says why, and is empty if that was told already."""
 
 
@@ -69,7 +69,7 @@ class Variables:
     def _scalar(self, node: Node, text: str, loc: Loc) -> Node:
         """Text with its references replaced. It counts as plain, so that a quoted `"${N}"` may be a number."""
         try:
-            return node.with_value(Scalar(self._text(text, ".".join(map(str, loc))), plain=True))
+            return node.with_value(Scalar(self._text(text, dotted(loc)), plain=True))
         except _Wrong as wrong:
             self._refuse(wrong, node.mark, loc)
             return node
@@ -77,7 +77,7 @@ class Variables:
     def _refuse(self, wrong: _Wrong, mark: Mark, loc: Loc) -> None:
         self.unknown.add(mark)
         if str(wrong):
-            self.problems.append(Problem(mark, ".".join(map(str, loc)), str(wrong)))
+            self.problems.append(Problem(mark, dotted(loc), str(wrong)))
 
     def _text(self, text: str, key: str) -> str:
         return _REFERENCE.sub(lambda match: self._replacement(match, key), text)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from supervise.manifest import Manifest, manifests
+from supervise.install.plan import Disk
+from supervise.manifest import manifests
 from supervise.marker import marker
 from supervise.model import UnitFile
 from supervise.places import Places
@@ -14,19 +14,6 @@ from supervise.platforms.systemd.enablement import enabled_units, masked_units, 
 
 STAGED = ".supervise-new"
 """The ending of a file that was written but not yet put in its place; systemd reads no such file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """`files`: content of each file that is ours or stands where we want to write. `beside`: drop-ins made by hand."""
-
-    files: Mapping[Path, str]
-    beside: tuple[Path, ...]
-    enabled: frozenset[str]
-    masked: frozenset[str]
-    target_enabled: bool
-    manifests: Mapping[str, Manifest]
-    interrupted: bool
 
 
 def read_disk(places: Places, wanted: Iterable[UnitFile]) -> Disk:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from supervise import __version__
 from supervise.errors import SuperviseError
-from supervise.install.disk import Disk
 from supervise.manifest import Manifest, outdated, run_mark
 from supervise.marker import SHARED, edited, marker, version_key
 from supervise.model import AgentSpec, Instant, Phase, Process, Scope, UnitFile, UnitState
@@ -56,6 +55,19 @@ class Target:
     files: tuple[UnitFile, ...]
     remove: bool = False
     moved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """`files`: content of each file that is ours or stands where we want to write. `beside`: drop-ins made by hand."""
+
+    files: Mapping[Path, str]
+    beside: tuple[Path, ...]
+    enabled: frozenset[str]
+    masked: frozenset[str]
+    target_enabled: bool
+    manifests: Mapping[str, Manifest]
+    interrupted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +150,8 @@ def conflicts(specs: Iterable[AgentSpec], project: str, others: Iterable[Manifes
                 yield (
                     spec.base,
                     key,
-                    f'the {what} "{word}" is taken by agent "{there.name}" of project "{other.project}" ({other.source}); '
-                    "names and titles are unique on a host",
+                    f'the {what} "{word}" is taken by agent "{there.name}" of project "{other.project}" '
+                    f"({other.source}); names and titles are unique on a host",
                 )
 
 

@@ -34,7 +34,7 @@ class Session:
     async def install(
         self, report: Report, agreed: Callable[[Plan], bool] | None = None
     ) -> tuple[Plan, Applied | None]:
-        """The plan that was carried out, and what that did; nothing at all, not even a lock, when there is nothing to do.
+        """The plan that was carried out, and what that did. With nothing to do not even the lock is taken.
 
         `agreed` is asked about the plan made under the lock, since the world may have moved since it was shown.
         """

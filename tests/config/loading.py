@@ -27,7 +27,7 @@ def loaded(
 def agent(folder: Path, keys: str, *, environ: Mapping[str, str] | None = None) -> AgentSettings:
     """An agent with a command and these keys, one a line."""
     lines = "".join(f"    {line}\n" for line in keys.splitlines())
-    command = "" if "command:" in keys else "    command: [x]\n"
+    command = "" if keys.startswith("command:") else "    command: [x]\n"
     return loaded(folder, f"agents:\n  a:\n{command}{lines}", environ=environ).agents["a"]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from supervise.config import SecretSource, load
 from supervise.config.load import slug
-from tests.config.loading import loaded
+from tests.config.loading import loaded, mistakes
 
 TEXT = """\
 defaults:
@@ -131,7 +131,6 @@ def test_a_thousand_agents_load_in_well_under_a_second(tmp_path: Path) -> None:
 
 
 def test_a_thousand_wrong_agents_are_told_in_well_under_two_seconds(tmp_path: Path) -> None:
-    from tests.config.loading import mistakes
 
     text = "agents:\n" + "".join(f"  a{n}: {{command: x, watchdog: soon, restrat: 1}}\n" for n in range(1000))
     began = time.process_time()

@@ -17,11 +17,16 @@ from supervise.model import FOREVER
 judged = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 
 INFINITY = 2**64 - 1
-UNITS = ["seconds", "second", "sec", "s", "minutes", "minute", "min", "months", "month", "M", "msec", "ms", "m", "hours", "hour", "hr", "h", "days", "day", "d", "weeks", "week", "w", "years", "year", "y", "usec", "us", "μs", "µs"]
+UNITS = tuple(
+    """
+    seconds second sec s minutes minute min months month M msec ms m hours hour hr h days day d weeks week w
+    years year y usec us μs µs
+    """.split()  # noqa: SIM905 -- it reads better
+)
 blanks = st.sampled_from(["", " ", "  ", "\t"])
 numbers = st.one_of(
     st.integers(0, 999).map(str),
-    st.integers(0, 10**7).map(str),
+    st.integers(0, 10**5).map(str),
     st.builds("{}.{}".format, st.integers(0, 999), st.from_regex(r"\A[0-9]{1,9}\Z")),
     st.from_regex(r"\A\.[0-9]{1,7}\Z"),
     st.just("+3"),
@@ -54,14 +59,14 @@ def ours(text: str) -> int | None:
 
 
 @judged
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(spans, min_size=50, max_size=50))
 def test_a_span_means_what_it_means_to_systemd(texts: list[str]) -> None:
     assert [ours(text) for text in texts] == systemd(*texts)
 
 
 @judged
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(near_spans)
 def test_a_text_is_refused_exactly_when_systemd_refuses_it(text: str) -> None:
     theirs = systemd(text)
@@ -84,7 +89,7 @@ def test_a_length_survives_being_written(length: timedelta) -> None:
 
 
 @judged
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.timedeltas(timedelta(0), timedelta(days=100_000)), min_size=50, max_size=50))
 def test_what_we_write_is_what_systemd_reads(lengths: list[timedelta]) -> None:
     written = [span_text(length) for length in lengths]

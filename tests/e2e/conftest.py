@@ -1,4 +1,4 @@
-"""The lab as a fixture. One machine per session for tests that tidy up, one of their own for tests that break things."""
+"""The lab as a fixture: one machine per session for tests that tidy up, one of their own for those that break things."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ REQUIRED = os.environ.get("SUPERVISE_REQUIRE_ALL") == "1"
 
 def _possible() -> None:
     """Skip, by name, where the lab cannot be; where all is required that is a failure."""
-    missing = [why for why, there in (("root", os.geteuid() == 0), ("systemd-nspawn", shutil.which("systemd-nspawn"))) if not there]
+    missing = [
+        why
+        for why, there in (("root", os.geteuid() == 0), ("systemd-nspawn", shutil.which("systemd-nspawn")))
+        if not there
+    ]
     if missing:
         text = f"the lab needs {' and '.join(missing)}"
         pytest.fail(text) if REQUIRED else pytest.skip(text)

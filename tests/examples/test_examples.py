@@ -40,6 +40,9 @@ def test_market_data_is_healthy_while_bars_come_in_and_serves_the_newest(tmp_pat
         url = feed.line(FEED)[1]
         eventually(lambda: len(asked(f"{url}/bars?symbol=BTC&n=3")[1]) == 3, "three bars")
         status, health = asked(f"{url}/health")
+        eventually(
+            lambda: asked(f"{url}/health")[1]["age"] > asked(f"{url}/health")[1]["age"], "a bar between two looks"
+        )
         bars = asked(f"{url}/bars?symbol=BTC&n=3")[1]
     assert (status, health["fresh"], health["symbols"]) == (200, True, ["BTC", "ETH"])
     assert {bar["symbol"] for bar in bars} == {"BTC"}

@@ -123,12 +123,24 @@ def test_a_process_whose_program_could_not_be_seen_is_ended_all_the_same(here: R
     assert ended(replace(started(here, READY.format("")), executable=None), LONG)
 
 
-def test_we_never_end_ourselves_through_an_ancestor() -> None:
-    parent = process(os.getppid())
-    assert parent
-    assert not ended(parent, SHORT)
-    ourselves = process(os.getpid()) or replace(parent, id=ProcessId(os.getpid(), 0))
-    assert not ended(ourselves, SHORT)
+SUICIDAL = """
+import asyncio, os, pathlib, sys
+from datetime import timedelta
+from supervise.observe.ending import end
+from supervise.observe.scan import process, scan
+ancestor = process(int(sys.argv[1]))
+gone = asyncio.run(end(ancestor, grace=timedelta(0)))
+pathlib.Path("answer").write_text(f"gone: {gone}")
+"""
+
+
+def test_an_ancestor_of_ours_is_not_ended_for_we_would_go_with_it(here: Running) -> None:
+    """`supervise start --replace`, asked for by the very copy that it would stop."""
+    (here.folder / "supervise_it.py").write_text(SUICIDAL)
+    asks = f"import os, subprocess\nsubprocess.run([{sys.executable!r}, 'supervise_it.py', str(os.getpid())])"
+    ancestor = started(here, READY.format(asks))
+    assert (here.folder / "answer").read_text() == "gone: False"
+    assert ancestor.id in {one.id for one in here.seen()}
 
 
 def test_others_are_not_touched(here: Running) -> None:

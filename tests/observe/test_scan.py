@@ -13,7 +13,7 @@ import pytest
 
 from supervise.errors import PlatformError
 from supervise.model import Process, ProcessId
-from supervise.observe.scan import TICKS, process, scan
+from supervise.observe.scan import PROC, TICKS, _process, _view, process, scan
 from tests.observe.running import WAITS, eventually, running
 
 BOOT = 1_700_000_000
@@ -119,10 +119,14 @@ def test_a_process_without_words_is_seen_all_the_same(proc: Path) -> None:
 
 
 def test_a_process_is_seen_in_the_moment_of_its_exec(tmp_path: Path) -> None:
-    """While execve(2) lays out the new program, the kernel shows no words: a start would overlook the copy."""
-    for _ in range(100):
+    """While execve(2) lays out the new program, the kernel shows no words: a start would overlook the copy.
+
+    Nine of ten children are in it when Popen returns, so the look must follow at once: hence the private ones.
+    """
+    view = _view(PROC)
+    for _ in range(50):
         child = subprocess.Popen(["sleep", "60"], cwd=tmp_path)
-        seen = process(child.pid)
+        seen = _process(PROC, str(child.pid), view)
         child.kill()
         child.wait()
         assert seen
@@ -210,6 +214,13 @@ def test_within_a_container_our_own_container_is_not_foreign(proc: Path) -> None
         "/docker/0123456",
         "/docker/nested",
     ]
+
+
+def test_within_nested_containers_the_innermost_is_ours(proc: Path) -> None:
+    (proc / "500/cgroup").write_text(UNIFIED.format("/docker/0123/docker/4567/init.scope"))
+    record(proc, 42, cgroup="/docker/0123/docker/4567/user.slice")
+    record(proc, 43, cgroup="/docker/0123/user.slice")
+    assert [only(proc, pid).cgroup for pid in (42, 43)] == ["/user.slice", "/docker/0123/user.slice"]
 
 
 def test_a_folder_without_a_boot_time_is_no_process_file_system(tmp_path: Path) -> None:
