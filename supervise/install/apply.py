@@ -217,7 +217,7 @@ def _sync_folder(folder: Path) -> None:
 
 def _remove_if_empty(folder: Path) -> bool:
     """Only the drop-in folders are ours to remove."""
-    if not folder.name.endswith(".d") or not folder.name.startswith("agent@"):
+    if not (folder.name.endswith(".d") and folder.name.startswith(("agent@", "supervise."))):
         return False
     try:
         folder.rmdir()

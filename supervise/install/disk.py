@@ -37,7 +37,7 @@ def read_disk(places: Places, wanted: Iterable[UnitFile]) -> Disk:
 
 def staged_files(places: Places) -> Iterator[Path]:
     """What an install that was killed has written and not yet put in place."""
-    folders = [places.units, *places.units.glob("agent@*.d"), places.manifests]
+    folders = [places.units, *places.units.glob("agent@*.d"), places.units / "supervise.target.d", places.manifests]
     folders += [path.parent for path in (places.sysusers, places.tmpfiles) if path]
     for folder in folders:
         if folder.is_dir():
@@ -49,6 +49,7 @@ def _candidates(places: Places) -> Iterator[Path]:
     if places.units.is_dir():
         yield from places.units.glob("agent@*.service.d/*.conf")
         yield from places.units.glob("agent@*.timer.d/*.conf")
+        yield from places.units.glob("supervise.target.d/*.conf")
         yield from (path for path in places.units.glob("agent@*.timer") if not path.is_symlink())
         yield from (path for path in places.units.glob("supervise*") if path.is_file() and not path.is_symlink())
         yield places.units / "agent@.service"

@@ -33,7 +33,10 @@ BACKOFF_SINCE = 254
 
 def units(specs: Iterable[AgentSpec], *, places: Places, version: int) -> Iterator[UnitFile]:
     """Every file that these agents need, the shared ones first."""
+    specs = tuple(specs)
     yield from shared_files(places)
+    for project in sorted({spec.project for spec in specs}):
+        yield kept_loaded(project, [spec for spec in specs if spec.project == project], places=places)
     for spec in specs:
         yield drop_in(spec, places=places, version=version)
         if spec.schedule:
@@ -65,6 +68,18 @@ def shared_files(places: Places) -> Iterator[UnitFile]:
     if places.sysusers and places.tmpfiles:
         yield UnitFile(places.sysusers, stamped(static("supervise.sysusers"), version=__version__))
         yield UnitFile(places.tmpfiles, stamped(static("supervise.tmpfiles"), version=__version__))
+
+
+def kept_loaded(project: str, specs: Iterable[AgentSpec], *, places: Places) -> UnitFile:
+    """What `supervise.target` comes after. systemd forgets a unit that is down and that nothing refers to, and with it
+    how it ended; named here, also those that do not start at boot are remembered while any agent runs."""
+    after = tuple(_manager("Unit", "After", unit_name(spec.name), "") for spec in specs)
+    body = fill(
+        "systemd/unit.j2",
+        comment=f"The agents of project {project}: named here, systemd remembers how they ended.",
+        sections=[("Unit", after)],
+    )
+    return UnitFile(places.units / "supervise.target.d" / f"{project}.conf", stamped(body, project=project))
 
 
 def drop_in(spec: AgentSpec, *, places: Places, version: int) -> UnitFile:
