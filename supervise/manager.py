@@ -184,9 +184,6 @@ class Manager:
         if state.phase in RUNNING:
             return f"its unit is {state.phase.value} (PID {state.pid}); `supervise stop {spec.name}` first"
         blocked = await self._blocked([spec], replace_copies=False, states=states)
-        foreground = inside(scan().processes, kind=UnitKind.RUN).get(spec.name)
-        if foreground:
-            return f"it runs in the foreground already: PID {min(one.pid for one in foreground)}"
         return blocked[spec.name].text if spec.name in blocked else None
 
     def logs(self, query: LogQuery) -> AsyncIterator[LogLine]:
@@ -203,12 +200,16 @@ class Manager:
                 "cannot start anything: not all processes of this machine can be seen (hidepid?), so a copy may run"
             )
         holds = read_holds(self.places)
+        foreground = inside(seen.processes, kind=UnitKind.RUN)
         blocked: dict[str, Result] = {}
         for name, found in outside(specs, seen.processes).items():
             spec = next(one for one in specs if one.name == name)
             if name in holds:
                 hold = holds[name]
                 blocked[name] = _failed(name, f"it is held by {hold.by}: {hold.reason} (`supervise release {name}`)")
+            elif name in foreground:
+                pid = min(one.pid for one in foreground[name])
+                blocked[name] = _failed(name, f"it runs in the foreground (`supervise run`, PID {pid})")
             elif found and states[name].phase in UP:
                 blocked[name] = _failed(name, f"it runs, and a copy runs outside its unit too: {copies(found)}")
             elif found and not (replace_copies and await _end_all(found, spec)):

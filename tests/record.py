@@ -125,7 +125,10 @@ CASES: dict[str, Case] = {
         until="ActiveState=failed",
     ),
     "ended-by-itself": Case(
-        "Restart=no", {"phase": "inactive", "by_request": False, "cause": "clean"}, script="sleep 0.05", until="SubState=dead"
+        "Restart=no",
+        {"phase": "inactive", "by_request": False, "cause": "clean"},
+        script="sleep 0.05",
+        until="SubState=dead",
     ),
     "starting": Case("Type=notify\nTimeoutStartSec=1h", {"phase": "starting"}, until="SubState=start"),
     "start-timeout": Case(

@@ -7,6 +7,7 @@ lists, or throws away what was only staged. The manifest comes last.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -137,17 +138,18 @@ def read_journal(places: Places) -> list[FileChange]:
 
 async def _stop(plan: Plan, platform: Platform, report: Report) -> dict[str, str]:
     """Stop what is removed. A unit that will not stop keeps its files, lest its process be without a unit."""
-    kept = {}
-    for unit in plan.stop:
-        report(f"stopping {unit}, which is removed")
-        try:
-            outcome = await platform.perform(Action(ActionKind.STOP, unit, unit, "removed from the project"))
-        except PlatformError as error:
-            kept[unit] = str(error)
-            continue
-        if not outcome.ok and "not loaded" not in outcome.detail:
-            kept[unit] = outcome.detail
-    return kept
+    if plan.stop:
+        report(f"stopping {len(plan.stop)} units that are removed")
+    reasons = await asyncio.gather(*(_why_it_runs_on(unit, platform) for unit in plan.stop))
+    return {unit: why for unit, why in zip(plan.stop, reasons, strict=True) if why}
+
+
+async def _why_it_runs_on(unit: str, platform: Platform) -> str | None:
+    try:
+        outcome = await platform.perform(Action(ActionKind.STOP, unit, unit, "removed from the project"))
+    except PlatformError as error:
+        return str(error)
+    return None if outcome.ok or "not loaded" in outcome.detail else outcome.detail
 
 
 def _make_users_and_folders(places: Places, changes: Iterable[FileChange]) -> None:
