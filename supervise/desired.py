@@ -200,6 +200,12 @@ class _Builder:
                 "user",
             )
             return None
+        if user == "nobody":
+            self._warn(
+                "others run as nobody too and may meddle with it; use an account of its own, or `dynamic_user`",
+                name,
+                "user",
+            )
         return self._known(name, user, settings.group)
 
     def _own_identity(self, name: str, settings: AgentSettings) -> Identity | None:

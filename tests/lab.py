@@ -1,8 +1,8 @@
 """The lab: a real systemd booted by systemd-nspawn over an overlay of this machine's root, in about half a second.
 
-Whatever happens inside stays inside. The checkout is bound read-only to /opt/supervise, `supervise` is on PATH. Each lab
-has cgroups of its own (labs that share one kill each other's units), its own loopback network and machine id. Needs root,
-overlayfs and writable cgroups. `python -m tests.lab [COMMAND…]` boots one for a shell or a single command.
+Whatever happens inside stays inside. The checkout is bound read-only to /opt/supervise, `supervise` is on PATH. Each
+lab has cgroups of its own (labs that share one kill each other's units), its own loopback network and machine id. Needs
+root, overlayfs and writable cgroups. `python -m tests.lab [COMMAND…]` boots one for a shell or a single command.
 """
 
 from __future__ import annotations

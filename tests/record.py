@@ -1,7 +1,7 @@
 """Records what a real systemd answers about units in every state, as test cases for `states.py`.
 
-Run by `scripts/record` inside the lab; prints one JSON object: case → {expect, properties}. `expect` is what the case was
-made to be, so a recording can never agree with the parser by accident.
+Run by `scripts/record` inside the lab; prints one JSON object: case → {expect, properties}. `expect` is what the case
+was made to be, so a recording can never agree with the parser by accident.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from supervise.model import Scope
-from supervise.platforms.systemd.bus import Bus
-from supervise.platforms.systemd.platform import OF_A_DEAD_UNIT, PATTERNS, SERVICE, UNIT
+from supervise.platforms.systemd.bus import UNIT, Bus
+from supervise.platforms.systemd.platform import OF_A_DEAD_UNIT, PATTERNS, SERVICE
 
 UNITS = Path("/run/systemd/system")
 KEPT = (
@@ -163,7 +163,8 @@ def wait(condition: Callable[[], bool], what: str) -> None:
 
 
 def write(name: str, case: Case) -> None:
-    unit, service = [], ["Type=exec"]
+    unit: list[str] = []
+    service = ["Type=exec"]
     for line in case.settings.split("\n"):
         (unit if line.startswith("Unit:") else service).append(line.removeprefix("Unit:"))
     script = Path(f"/opt/record-{name}")

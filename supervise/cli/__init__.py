@@ -39,6 +39,9 @@ COMMANDS = {
     },
 }
 
+MANY = 100
+"""Problems that are printed at most."""
+
 
 class Commands(click.Group):
     """The commands by topic; a command's module is imported when it is run."""
@@ -112,8 +115,10 @@ def _lines(error: SuperviseError) -> Iterator[str]:
     if isinstance(error, ConfigError):
         from supervise.cli.output import problem_line
 
-        yield from (problem_line(problem) for problem in error.problems)
         count = len(error.problems)
+        yield from (problem_line(problem) for problem in error.problems[:MANY])
+        if count > MANY:
+            yield f"… and {count - MANY} more"
         yield f"supervise: {count} problem{'s' if count > 1 else ''}; nothing was changed"
     else:
         yield f"supervise: {shown(str(error))}"

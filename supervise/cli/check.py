@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from supervise.cli.options import file_options, json_option, user_option
+
+if TYPE_CHECKING:
+    from supervise.config import Config
+    from supervise.errors import Problem
 
 
 @click.command()
@@ -29,7 +35,7 @@ def command(file: Path | None, environment: str | None, as_user: bool, as_json: 
         found = wanted(file, environment, scope_of(as_user))
         said = complaints(found.files, places=found.places)
         if said:
-            raise ConfigError([found.config.problem(f"systemd does not take it: {line}", "agents") for line in said])
+            raise ConfigError([_problem(found.config, line) for line in said])
     except ConfigError as error:
         if as_json:
             print_json({"ok": False, "problems": error.problems})
@@ -47,3 +53,9 @@ def command(file: Path | None, environment: str | None, as_user: bool, as_json: 
         click.echo(f"  {spec.name} ({shown(spec.title)}): {words}, as {who} in {spec.working_directory}")
         for run in found.desired.previews.get(spec.base, ()):
             click.echo(f"    runs {run}")
+
+
+def _problem(config: Config, line: str) -> Problem:
+    """A complaint of systemd's, at the agent that it is about."""
+    agent = re.search(r"agent@([a-z0-9_]+)", line)
+    return config.problem(f"systemd does not take it: {line}", "agents", *((agent[1],) if agent else ()))

@@ -28,9 +28,15 @@ def unusable(text: str) -> str | None:
     """Why no program could ever be given this text; None if it could."""
     if "\0" in text:
         return "a NUL character is not allowed"
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+    if not text.isascii() and any(map(_no_character, text)):
         return "this is not valid Unicode text"
     return None
+
+
+def _no_character(character: str) -> bool:
+    """Surrogates, and the code points that Unicode keeps free for ever: systemd drops a line that has one."""
+    code = ord(character)
+    return 0xD800 <= code <= 0xDFFF or 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
 
 
 def word(text: Scalar) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from supervise.clock import now
 from supervise.errors import PlatformError, SuperviseError
 from supervise.install.apply import Applied, Report, apply, recover
-from supervise.install.disk import Disk, read_disk
+from supervise.install.disk import read_disk
 from supervise.install.lock import install_lock
-from supervise.install.plan import Kind, Plan, Seen, Target, plan
+from supervise.install.plan import Disk, Kind, Plan, Seen, Target, plan
 from supervise.install.verify import complaints
 from supervise.model import UnitFile
 from supervise.observe.match import outside

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterable
@@ -9,6 +10,9 @@ from pathlib import Path
 
 from supervise.model import Scope, UnitFile
 from supervise.places import Places
+
+HARMLESS = re.compile("Special user nobody configured")
+"""What systemd remarks and does all the same."""
 
 
 def complaints(files: Iterable[UnitFile], *, places: Places) -> tuple[str, ...]:
@@ -37,10 +41,9 @@ def complaints(files: Iterable[UnitFile], *, places: Places) -> tuple[str, ...]:
             check=False,
             env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
         )
-    said = done.stderr.replace(f"{folder}/", "").splitlines()
-    return tuple(line for line in said if "agent@" in line or "supervise" in line) or (
-        tuple(said) if done.returncode else ()
-    )
+    said = [line for line in done.stderr.replace(f"{folder}/", "").splitlines() if not HARMLESS.search(line)]
+    ours = tuple(line for line in said if "agent@" in line or "supervise" in line)
+    return ours or (tuple(said) if done.returncode else ())
 
 
 def _write(folder: Path, file: UnitFile, places: Places) -> Path:

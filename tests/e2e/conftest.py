@@ -1,4 +1,4 @@
-"""The lab as a fixture: one machine per session for tests that tidy up, one of their own for those that break things."""
+"""The lab as a fixture: one machine a session for tests that tidy up, their own for those that break things."""
 
 from __future__ import annotations
 

@@ -8,7 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -87,12 +90,65 @@ def test_the_report_counts_every_recorded_bar(tmp_path: Path) -> None:
 # --- sma --------------------------------------------------------------------------------------------------------------
 
 
-def test_sma_signals_both_crossovers(tmp_path: Path) -> None:
+class Feed(ThreadingHTTPServer):
+    """A feed whose prices the test sets."""
+
+    closes: list[float]
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.asked = threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Answer(BaseHTTPRequestHandler):
+    server: Feed
+
+    def do_GET(self) -> None:
+        content = json.dumps([{"close": str(close)} for close in self.server.closes]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        self.server.asked.set()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def feed_of(closes: list[float]) -> Iterator[Feed]:
+    with Feed() as feed:
+        feed.closes = closes
+        threading.Thread(target=feed.serve_forever, args=(0.02,), daemon=True).start()
+        yield feed
+        feed.shutdown()
+
+
+def test_sma_buys_when_prices_turn_up_and_sells_when_they_turn_down(tmp_path: Path) -> None:
+    falling, rising = [float(price) for price in range(40, 20, -1)], [float(price) for price in range(20, 40)]
+    with (
+        feed_of(falling) as feed,
+        running(copied("sma", tmp_path), "sma.py", MARKET_DATA_URL=feed.url, INTERVAL="0.02") as sma,
+    ):
+        for closes, signal_line in (
+            (rising, "BUY BTC at 39.00"),
+            (falling, "SELL BTC at 21.00"),
+            (rising, "BUY BTC at 39.00"),
+        ):
+            feed.asked.clear()
+            assert feed.asked.wait(10)
+            feed.closes = closes
+            sma.line(signal_line)
+    assert len([line for line in sma.seen if "BTC at" in line]) == 3
+
+
+def test_sma_finds_signals_in_the_recorded_bars(tmp_path: Path) -> None:
     with running(copied("market_data", tmp_path), "run_api.py", PORT="0", SPEED="200") as feed:
         url = feed.line(FEED)[1]
         with running(copied("sma", tmp_path), "sma.py", MARKET_DATA_URL=url, INTERVAL="0.02") as sma:
-            assert float(sma.line(r"BUY BTC at (\S+)")[1]) > 0
-            sma.line("SELL BTC at")
+            sma.line(r"BUY BTC at \d+\.\d\d$")
+            sma.line(r"SELL BTC at \d+\.\d\d$")
 
 
 def test_sma_waits_for_a_feed_that_is_away_and_says_so_once(tmp_path: Path) -> None:
@@ -116,6 +172,7 @@ def test_sma_waits_for_a_feed_that_is_away_and_says_so_once(tmp_path: Path) -> N
 )
 def test_sma_outlives_a_feed_that_talks_nonsense(tmp_path: Path, answer: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as feed:
+        feed.settimeout(10)
         url = f"http://127.0.0.1:{feed.getsockname()[1]}"
         with running(copied("sma", tmp_path), "sma.py", MARKET_DATA_URL=url, INTERVAL="0.02") as sma:
             for _ in range(2):  # it comes back after the first

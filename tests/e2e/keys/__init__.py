@@ -1,0 +1,1 @@
+"""One test per key of `agents.yaml`: its effect in the running process or in the running systemd."""

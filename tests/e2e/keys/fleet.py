@@ -1,0 +1,165 @@
+"""The agents of all these tests, installed together from one `agents.yaml`, and questions about them."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from supervise.model import Scope
+from tests.lab import Completed, Lab, eventually
+
+PROBE = Path(__file__).with_name("probe.py")
+PROJECT = "keys"
+TOP = """\
+version: 1
+project: {project}
+vars: {{GREETING: hello from vars}}
+defaults:
+  command: [/usr/bin/python3, probe.py]
+  environment: {{FROM_DEFAULTS: "yes"}}
+  restart: {{policy: never}}
+agents:
+"""
+FOLDERS = {Scope.SYSTEM: "/srv/keys", Scope.USER: "/home/ada/keys"}
+OWNERS = {Scope.SYSTEM: "keeper", Scope.USER: "ada"}
+STAMPS = {Scope.SYSTEM: "/var/lib/systemd/timers", Scope.USER: "/home/ada/.local/share/systemd/timers"}
+UNITS = {Scope.SYSTEM: "/etc/systemd/system", Scope.USER: "/home/ada/.config/systemd/user"}
+MISSED = ("caught", "let_go", "endless")
+"""Jobs whose last run seems to be years ago."""
+FILES = {"settings/one.env": "FROM_FILE=one\nOF_BOTH=one\n", "settings/two.env": "OF_BOTH=two\n"}
+
+
+class Fleet:
+    """All agents in one scope, and whom to ask: their own words in /run/said, systemd, the journal."""
+
+    def __init__(self, lab: Lab, scope: Scope) -> None:
+        self.lab = lab
+        self.scope = scope
+        self.folder = FOLDERS[scope]
+        self.owner = OWNERS[scope]
+        self.user = self.owner if scope is Scope.USER else None
+        self.units = UNITS[scope]
+        self.uid = 0
+
+    def install(self, agents: Iterable[str]) -> None:
+        self._lay_out()
+        self.write("agents.yaml", self.file("\n".join(agents)))
+        options = ("--start", "--allow-root") if self.scope is Scope.SYSTEM else ("--start",)
+        done = self.supervise("install", "-f", f"{self.folder}/agents.yaml", *options, check=False)
+        assert done.returncode in (0, 5), done.stderr  # some are there to fail
+
+    def remove(self) -> None:
+        self.supervise("uninstall", "--yes", "-p", PROJECT)
+        self.lab.sh("rm -rf /run/said /etc/keys")
+
+    def file(self, agents: str, project: str = PROJECT) -> str:
+        return TOP.format(project=project) + agents + "\n"
+
+    # --- Acting -------------------------------------------------------------------------------------------------------
+
+    def supervise(self, *argv: str, check: bool = True) -> Completed:
+        """`supervise VERB …` in this scope, on a host with the tag `feed`."""
+        verb, *rest = argv
+        scope = ("--user",) if self.scope is Scope.USER else ()
+        return self.lab.run(
+            "env", "SUPERVISE_HOST_TAGS=feed", "supervise", verb, *scope, *rest, check=check, user=self.user
+        )
+
+    def ctl(self, *argv: str, check: bool = True) -> str:
+        manager = ("--user",) if self.scope is Scope.USER else ()
+        return self.lab.run("systemctl", *manager, *argv, check=check, user=self.user).stdout
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        """A file of the owner's below the folder."""
+        self.lab.write(f"{self.folder}/{path}", text, mode=mode)
+        self.own(self.folder)
+
+    def own(self, *paths: str) -> None:
+        self.lab.run("install", "-d", "--", *paths)
+        self.lab.run("chown", "-R", f"{self.owner}:", "--", *paths)
+
+    # --- Asking -------------------------------------------------------------------------------------------------------
+
+    def said(self, name: str, event: str = "start") -> list[dict[str, Any]]:
+        """All events of one kind, over all lives of an agent."""
+        file = self.lab.path(f"/run/said/{name}")
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [one for one in map(json.loads, lines) if one["event"] == event]
+
+    def heard(self, name: str, event: str = "start", times: int = 1) -> list[dict[str, Any]]:
+        """The same, once there are so many."""
+        eventually(lambda: len(self.said(name, event)) >= times, f"{times} × {event} of {name}", timeout=20)
+        return self.said(name, event)
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """What an agent saw of itself when it first started."""
+        return self.heard(name)[0]
+
+    def show(self, name: str, what: str, kind: str = "service") -> str:
+        return self.ctl("show", "--value", "-p", what, f"agent@{name}.{kind}").strip()
+
+    def comes_to(self, name: str, what: str, wanted: str) -> None:
+        """Waits until a property has this value."""
+        eventually(lambda: self.show(name, what) == wanted, f"{what}={wanted} of {name}, not {self.show(name, what)}")
+
+    def lives_through(self, name: str, seconds: float) -> dict[str, Any]:
+        """Waits until an agent is so old, and gives the facts of its only life."""
+        start = self.facts(name)
+        eventually(lambda: time.monotonic() > start["at"] + seconds, f"{name} to grow old")
+        assert self.show(name, "ActiveState") == "active"
+        assert len(self.said(name)) == 1
+        return start
+
+    def journal(self, name: str) -> list[str]:
+        """The lines of an agent, and its manager's about it."""
+        prefix = "USER_" if self.scope is Scope.USER else ""
+        unit = f"agent@{name}.service"
+        found = self.lab.run("journalctl", "-o", "cat", f"_SYSTEMD_{prefix}UNIT={unit}", "+", f"{prefix}UNIT={unit}")
+        return found.stdout.splitlines()
+
+    def rows(self, *choice: str) -> dict[str, dict[str, Any]]:
+        """What `status` says of the chosen agents, by name."""
+        done = self.supervise("status", "--json", *choice, check=False)
+        return {row["name"]: row for row in json.loads(done.stdout)["agents"]}
+
+    def installed(self, name: str) -> bool:
+        return self.lab.path(f"{self.units}/agent@{name}.service.d").exists()
+
+    def at_boot(self, unit: str, target: str = "supervise.target") -> bool:
+        return self.lab.path(f"{self.units}/{target}.wants/{unit}").is_symlink()
+
+    # --- Laying out ---------------------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        lab = self.lab
+        self.uid = lab.add_user(self.owner, linger=self.scope is Scope.USER)
+        lab.sh("install -d -m 1777 /run/said")
+        self.own("/etc/keys", self.folder, f"{self.folder}/deeper", f"{self.folder}/data")
+        lab.run("/usr/bin/python3", "-m", "venv", "--without-pip", f"{self.folder}/environment")
+        lab.run("/usr/bin/python3", "-m", "venv", "--without-pip", f"{self.folder}/with_default/.venv")
+        lab.run("ln", "-s", "/usr/bin/python3", f"{self.folder}/python3")
+        self.write("probe.py", PROBE.read_text())
+        for path, text in FILES.items():
+            self.write(path, text)
+        self.write("secrets/token", "open sesame", mode=0o600)
+        for job in MISSED:
+            self._missed(job)
+        if self.scope is Scope.SYSTEM:
+            lab.add_user("other")
+            lab.run("groupadd", "crew")
+            lab.sh(
+                f"systemd-creds encrypt --name=SEALED - {self.folder}/secrets/sealed <<< 'sealed sesame'".replace(
+                    "<<< ", "<<E\n"
+                ).replace("'sealed sesame'", "sealed sesame\nE")
+            )
+
+    def _missed(self, job: str) -> None:
+        stamp = f"{STAMPS[self.scope]}/stamp-agent@{job}.timer"
+        self.lab.write(stamp, "")
+        if self.scope is Scope.USER:
+            self.lab.run("chown", "-R", f"{self.owner}:", f"/home/{self.owner}/.local")
+        os.utime(self.lab.path(stamp), (0, 1_000_000_000))
