@@ -81,7 +81,7 @@ def rows(runs: int, agents: int) -> list[Row]:
     add(f"install, {agents} agents, nothing to change", "install")
     add(f"status, {agents} agents, none running", "status")
     add("start one", "start", "a1", "--settle", "0s", runs=3, before=lambda: systemctl("stop", "agent@a1"))
-    add("systemctl restart one, then status of it", "status", "a1", before=lambda: systemctl("restart", "agent@a1"))
+    add("status of one that runs", "status", "a1")
     return found
 
 

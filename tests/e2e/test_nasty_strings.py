@@ -302,7 +302,9 @@ def test_check_refuses_what_cannot_be_and_names_each_place(lab: Lab) -> None:
     done = lab.supervise("check", "--json", "-f", "/home/refused/agents.yaml", check=False)
     assert done.returncode == 7
     problems = json.loads(done.stdout)["problems"]
-    assert {problem["mark"]["line"] for problem in problems} == refused
+    told = {problem["mark"]["line"]: problem["text"] for problem in problems}
+    assert [lines[number - 1] for number in sorted(refused - set(told))] == []
+    assert {number: text for number, text in told.items() if number not in refused} == {}
     assert all(problem["mark"]["column"] > 1 and problem["text"] for problem in problems)
     lab.run("userdel", "--remove", "--force", "refused", check=False)
 
