@@ -56,6 +56,7 @@ def desired(config: Config, host: Host) -> Desired:
     here = {name: one for name, one in config.agents.items() if one.enabled and placed_here(one.hosts, host)}
     builder = _Builder(config, host, frozenset(here))
     specs = [spec for name, settings in here.items() for spec in builder.specs(name, settings)]
+    builder.refuse_equal_titles(specs)
     errors = [problem for problem in builder.problems if not problem.warning]
     if errors:
         raise ConfigError(errors)
@@ -168,6 +169,13 @@ class _Builder:
             systemd=dict(settings.systemd),
         )
         yield from self._instances(base, settings)
+
+    def refuse_equal_titles(self, specs: Iterable[AgentSpec]) -> None:
+        """Titles as they are once `{host}`, `{instance}` and the numbers of instances are in them."""
+        taken: dict[str, str] = {}
+        for spec in specs:
+            if (other := taken.setdefault(spec.title, spec.name)) != spec.name:
+                self._problem(f'the title "{spec.title}" is that of "{other}" too', spec.base, "title")
 
     def _instances(self, base: AgentSpec, settings: AgentSettings) -> Iterator[AgentSpec]:
         title = base.title.replace("{host}", self.host.name)
@@ -338,8 +346,8 @@ def _units_of(wanted: DependsOn, settings: AgentSettings) -> Iterator[str]:
 
 
 def absolute(base: Path, text: str) -> Path:
-    """The path relative to `base`, `..` and `~` resolved by name only: links stay as the user wrote them."""
-    return Path(os.path.normpath(base / Path(text).expanduser()))
+    """The path relative to `base`, `..` resolved by name only: links stay as the user wrote them."""
+    return Path(os.path.normpath(base / text))
 
 
 def probe(settings: ProbeSettings | None, url: str | None) -> Probe | None:

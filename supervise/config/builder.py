@@ -128,7 +128,6 @@ class Builder:
             else:
                 children[event.value] = replace(value, key=mark)
         for source in merged:
-            self.count(len(source.map()), depth, source.mark)
             children = {**source.map(), **children}
         return children
 

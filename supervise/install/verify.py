@@ -39,11 +39,19 @@ def complaints(files: Iterable[UnitFile], *, places: Places) -> tuple[str, ...]:
             capture_output=True,
             text=True,
             check=False,
-            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+            env=_environment(places),
         )
     said = [line for line in done.stderr.replace(f"{folder}/", "").splitlines() if not HARMLESS.search(line)]
     ours = tuple(line for line in said if "agent@" in line or "supervise" in line)
     return ours or (tuple(said) if done.returncode else ())
+
+
+def _environment(places: Places) -> dict[str, str]:
+    """A user's manager, which `--user` imitates, cannot be without its folders."""
+    plain = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+    if places.scope is Scope.SYSTEM:
+        return plain
+    return {**plain, "HOME": str(Path.home()), "XDG_RUNTIME_DIR": str(places.runtime.parent)}
 
 
 def _write(folder: Path, file: UnitFile, places: Places) -> Path:

@@ -175,6 +175,16 @@ def test_heartbeat_limits_follow_the_watchdog(tmp_path: Path) -> None:
     )
 
 
+def test_an_account_is_a_name_or_a_number(tmp_path: Path) -> None:
+    written = agent(tmp_path, "user: bob\ngroup: 1000")
+    assert (written.user, written.group, written.dynamic_user) == ("bob", "1000", False)
+
+
+def test_late_and_silent_at_once_is_a_mistake(tmp_path: Path) -> None:
+    text = "agents: {a: {command: x, heartbeat: {late_after: 5min}}}"
+    assert "late_after (5min) must be shorter than silent_after (5min)" in mistakes(tmp_path, text)[0]
+
+
 def test_secrets_are_references(tmp_path: Path) -> None:
     assert agent(tmp_path, "secrets: {TOKEN: 'file:keys/a b', API_KEY: encrypted:k.cred}").secrets == {
         "TOKEN": SecretSource("file", "keys/a b"),

@@ -76,7 +76,22 @@ def test_a_text_is_refused_exactly_when_systemd_refuses_it(text: str) -> None:
 @judged
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "5.", "1.s", "1.5.5", "5 .5s", "5s.5", "1h30", "30 20", "-0", "9223372036854775807us", "584542y", "5m5"],
+    [
+        "",
+        " ",
+        "5.",
+        "1.s",
+        "1.5.5",
+        "5 .5s",
+        "5s.5",
+        "1h30",
+        "30 20",
+        "-0",
+        "9223372036854775807us",
+        "584542y",
+        "5m5",
+        "400000y 400000y",
+    ],
 )
 def test_a_doubtful_text_means_what_it_means_to_systemd(text: str) -> None:
     theirs = systemd(text)

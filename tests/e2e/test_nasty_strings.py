@@ -26,7 +26,7 @@ ROOT = "/srv/nasty"
 IDLE = "import signal\nsignal.pause()\n"
 TELL = "import signal, sys\nfor word in sys.argv[1:]:\n    print(word, flush=True)\nprint('END', flush=True)\nsignal.pause()\n"
 DUMP = "import os, sys\nopen('argv', 'wb').write(b'\\0'.join(map(os.fsencode, sys.argv[1:])))\n"
-MARK = "import os, sys\nfor path in sys.argv[1:]:\n    open(os.path.join(path, 'mark'), 'w').close()\nopen('/srv/nasty/done', 'w').close()\n"
+MARK = "import os, signal, sys\nfor path in sys.argv[1:]:\n    open(os.path.join(path, 'mark'), 'w').close()\nopen('/srv/nasty/done', 'w').close()\nsignal.pause()\n"
 
 BIDI = ("\u202eright to left", "a\u2066b\u2069", "\u200fmark")
 BREAKS = ("line\nbreak", "carriage\r\nreturn", "tab\there", "\u2028", "\u0085")
@@ -118,7 +118,6 @@ def _agents() -> Iterator[tuple[str, dict[str, Any]]]:
             "hardening": "strict",
             "writable_paths": [*paths, ROOT],
             "command": [python, f"{ROOT}/mark.py", *paths],
-            "restart": {"policy": "never"},
         },
     )
     yield (
@@ -312,4 +311,5 @@ def test_check_refuses_what_cannot_be_and_names_each_place(lab: Lab) -> None:
 def _line(name: str, keys: Mapping[str, Any]) -> str:
     """One agent on one line of YAML, so that a problem's line says which one is meant."""
     agent = _spelt({"command": ["sleep", "1"], "user": "refused", **keys})
-    return "  " + yaml.safe_dump({name: agent}, default_flow_style=True, width=10**9, sort_keys=False).strip()[1:-1]
+    written = yaml.safe_dump(agent, default_flow_style=True, default_style='"', width=10**9, sort_keys=False).strip()
+    return f"  {json.dumps(name)}: {written}"

@@ -17,6 +17,12 @@ from supervise.model import FOREVER
 PLAIN = re.compile(r"[A-Za-z0-9_@+=:,./-]+")
 """Words that mean the same to systemd with and without quotes."""
 
+UNSPEAKABLE = re.compile("[\"'\\\\\x01-\x1f\x7f]")
+"""What systemd takes in no name of a program, however it is quoted: "Executable name contains special characters"."""
+
+GO_BETWEEN = ("/usr/bin/nice", "-n", "0", "--")
+"""A program that takes any name, changes nothing and makes way for the one it names: the PID stays the same."""
+
 ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "%": "%%"}
 
 
@@ -50,6 +56,8 @@ def words(texts: Iterable[str]) -> str:
 def command(argv: Iterable[str]) -> str:
     """A command line. With a `$` anywhere, the `:` prefix switches off systemd's own expansion of variables."""
     argv = tuple(argv)
+    if UNSPEAKABLE.search(argv[0]):
+        argv = GO_BETWEEN + argv
     prefix = ":" if any("$" in argument for argument in argv) else ""
     return prefix + words(argv)
 
@@ -60,8 +68,12 @@ def assignment(name: str, value: str) -> str:
 
 
 def rest_of_line(text: str | Path) -> str:
-    """A value that systemd takes to the end of the line, unquoted (`Description=`, `WorkingDirectory=`)."""
-    return str(text).replace("%", "%%")
+    """A value that systemd takes to the end of the line, unquoted (`Description=`, `WorkingDirectory=`).
+
+    A backslash at its end would swallow the next line; a blank after it keeps the two apart, and is dropped.
+    """
+    value = str(text).replace("%", "%%")
+    return f"{value} " if value.endswith("\\") else value
 
 
 def glob_free(path: Path) -> str:

@@ -24,10 +24,7 @@ defaults:
   restart: {{policy: never}}
 agents:
 """
-FOLDERS = {Scope.SYSTEM: "/srv/keys", Scope.USER: "/home/ada/keys"}
 OWNERS = {Scope.SYSTEM: "keeper", Scope.USER: "ada"}
-STAMPS = {Scope.SYSTEM: "/var/lib/systemd/timers", Scope.USER: "/home/ada/.local/share/systemd/timers"}
-UNITS = {Scope.SYSTEM: "/etc/systemd/system", Scope.USER: "/home/ada/.config/systemd/user"}
 MISSED = ("caught", "let_go", "endless")
 """Jobs whose last run seems to be years ago."""
 FILES = {"settings/one.env": "FROM_FILE=one\nOF_BOTH=one\n", "settings/two.env": "OF_BOTH=two\n"}
@@ -36,16 +33,19 @@ FILES = {"settings/one.env": "FROM_FILE=one\nOF_BOTH=one\n", "settings/two.env":
 class Fleet:
     """All agents in one scope, and whom to ask: their own words in /run/said, systemd, the journal."""
 
-    def __init__(self, lab: Lab, scope: Scope) -> None:
+    def __init__(self, lab: Lab, scope: Scope, owner: str = "") -> None:
         self.lab = lab
         self.scope = scope
-        self.folder = FOLDERS[scope]
-        self.owner = OWNERS[scope]
+        self.owner = owner or OWNERS[scope]
         self.user = self.owner if scope is Scope.USER else None
-        self.units = UNITS[scope]
+        home = f"/home/{self.owner}"
+        self.folder = "/srv/keys" if scope is Scope.SYSTEM else f"{home}/keys"
+        self.units = "/etc/systemd/system" if scope is Scope.SYSTEM else f"{home}/.config/systemd/user"
+        self.stamps = "/var/lib/systemd/timers" if scope is Scope.SYSTEM else f"{home}/.local/share/systemd/timers"
         self.uid = 0
 
     def install(self, agents: Iterable[str]) -> None:
+        self.prepare()
         self._lay_out()
         self.write("agents.yaml", self.file("\n".join(agents)))
         options = ("--start", "--allow-root") if self.scope is Scope.SYSTEM else ("--start",)
@@ -106,6 +106,16 @@ class Fleet:
         """Waits until a property has this value."""
         eventually(lambda: self.show(name, what) == wanted, f"{what}={wanted} of {name}, not {self.show(name, what)}")
 
+    def moment(self, name: str, what: str) -> float:
+        """A time stamp of the unit, in seconds on the clock of `at`."""
+        return int(self.show(name, what)) / 1e6
+
+    def lasted(self, name: str) -> float:
+        """Seconds from the start to the end of the main process."""
+        return self.moment(name, "ExecMainExitTimestampMonotonic") - self.moment(
+            name, "ExecMainStartTimestampMonotonic"
+        )
+
     def lives_through(self, name: str, seconds: float) -> dict[str, Any]:
         """Waits until an agent is so old, and gives the facts of its only life."""
         start = self.facts(name)
@@ -134,31 +144,30 @@ class Fleet:
 
     # --- Laying out ---------------------------------------------------------------------------------------------------
 
-    def _lay_out(self) -> None:
-        lab = self.lab
-        self.uid = lab.add_user(self.owner, linger=self.scope is Scope.USER)
-        lab.sh("install -d -m 1777 /run/said")
-        self.own("/etc/keys", self.folder, f"{self.folder}/deeper", f"{self.folder}/data")
-        lab.run("/usr/bin/python3", "-m", "venv", "--without-pip", f"{self.folder}/environment")
-        lab.run("/usr/bin/python3", "-m", "venv", "--without-pip", f"{self.folder}/with_default/.venv")
-        lab.run("ln", "-s", "/usr/bin/python3", f"{self.folder}/python3")
+    def prepare(self) -> None:
+        """The owner, and a folder with the program."""
+        self.uid = self.lab.add_user(self.owner, linger=self.scope is Scope.USER)
+        self.lab.sh("install -d -m 1777 /run/said")
         self.write("probe.py", PROBE.read_text())
+
+    def _lay_out(self) -> None:
+        self.own("/etc/keys", f"{self.folder}/deeper", f"{self.folder}/data")
+        self.lab.run("ln", "-s", "/usr/bin/python3", f"{self.folder}/python3")
+        for environment in ("environment", "with_default/.venv"):
+            self.lab.run("/usr/bin/python3", "-m", "venv", "--without-pip", f"{self.folder}/{environment}")
         for path, text in FILES.items():
             self.write(path, text)
         self.write("secrets/token", "open sesame", mode=0o600)
         for job in MISSED:
             self._missed(job)
         if self.scope is Scope.SYSTEM:
-            lab.add_user("other")
-            lab.run("groupadd", "crew")
-            lab.sh(
-                f"systemd-creds encrypt --name=SEALED - {self.folder}/secrets/sealed <<< 'sealed sesame'".replace(
-                    "<<< ", "<<E\n"
-                ).replace("'sealed sesame'", "sealed sesame\nE")
-            )
+            self.lab.add_user("other")
+            self.lab.run("groupadd", "crew")
+            sealed = f"{self.folder}/secrets/sealed"
+            self.lab.sh(f"printf 'sealed sesame' | systemd-creds encrypt --name=SEALED - {sealed}")
 
     def _missed(self, job: str) -> None:
-        stamp = f"{STAMPS[self.scope]}/stamp-agent@{job}.timer"
+        stamp = f"{self.stamps}/stamp-agent@{job}.timer"
         self.lab.write(stamp, "")
         if self.scope is Scope.USER:
             self.lab.run("chown", "-R", f"{self.owner}:", f"/home/{self.owner}/.local")

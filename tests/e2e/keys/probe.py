@@ -3,6 +3,8 @@
 One line of JSON per fact goes to /run/said/NAME, which outlives it. Words that are no step are passed over.
 """
 
+from __future__ import annotations
+
 import errno
 import json
 import os
@@ -11,18 +13,20 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 SAID = Path("/run/said", os.environ["SUPERVISE_AGENT"])
 
 
-def say(event, **facts):
+def say(event: str, **facts: Any) -> None:
     line = json.dumps({"event": event, "at": time.monotonic(), "wall": time.time(), "pid": os.getpid(), **facts})
     with SAID.open("a") as file:
         file.write(line + "\n")
 
 
-def facts():
+def facts() -> dict[str, Any]:
     status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
     return {
         "argv": Path("/proc/self/cmdline").read_bytes().decode().split("\0")[:-1],
@@ -38,13 +42,13 @@ def facts():
     }
 
 
-def credentials():
+def credentials() -> dict[str, tuple[str, str, str]]:
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     files = sorted(Path(folder).iterdir()) if folder else []
-    return {one.name: [oct(one.stat().st_mode & 0o777), one.read_text(), str(one)] for one in files}
+    return {one.name: (oct(one.stat().st_mode & 0o777), one.read_text(), str(one)) for one in files}
 
 
-def notify(text):
+def notify(text: str) -> None:
     """To the socket that we were given, else to the manager's own: a program may try."""
     own = "/run/systemd/notify" if os.getuid() < 1000 or not os.environ.get("XDG_RUNTIME_DIR") else None
     path = os.environ.get("NOTIFY_SOCKET") or own or f"{os.environ['XDG_RUNTIME_DIR']}/systemd/notify"
@@ -53,67 +57,71 @@ def notify(text):
     say("notified", text=text)
 
 
-def child_says(text):
+def child_says(text: str) -> None:
     if os.fork() == 0:
         notify(f"STATUS={text}")
         rest()
 
 
-def fork(most):
+def fork(most: str) -> None:
     for number in range(int(most)):
         try:
             if os.fork() == 0:
                 rest()
         except OSError as error:
-            say("forked", children=number, error=errno.errorcode[error.errno])
+            say("forked", children=number, error=name_of(error))
             return
     say("forked", children=int(most), error=None)
 
 
-def eat(megabytes):
+def eat(megabytes: str) -> None:
     kept = [b"x" * (1 << 20) for _ in range(int(megabytes))]
     say("ate", megabytes=len(kept))
 
 
-def busy(seconds):
+def busy(seconds: str) -> None:
     end = time.monotonic() + float(seconds)
     while time.monotonic() < end:
         pass
     say("busied", used=time.process_time())
 
 
-def write(path):
+def write(path: str) -> None:
     try:
         Path(path).write_text("written")
         result = "ok"
     except OSError as error:
-        result = errno.errorcode[error.errno]
+        result = name_of(error)
     say("wrote", path=path, result=result)
 
 
-def flood(lines):
+def flood(lines: str) -> None:
     sys.stdout.write("".join(f"line {number}\n" for number in range(int(lines))))
     sys.stdout.flush()
     say("flooded")
 
 
-def leave(code):
+def leave(code: str) -> None:
     say("left")
     os._exit(int(code))
 
 
-def hear(number, _):
+def hear(number: int, _: object) -> None:
     say("signal", name=signal.Signals(number).name)
     if "stubborn" not in sys.argv:
         os._exit(0)
 
 
-def rest():
+def name_of(error: OSError) -> str:
+    return errno.errorcode[error.errno or 0]
+
+
+def rest() -> NoReturn:
     while True:
         signal.pause()
 
 
-STEPS = {
+STEPS: dict[str, Callable[[str], object]] = {
     "after": lambda seconds: time.sleep(float(seconds)),
     "ready": lambda _: notify("READY=1"),
     "arm": lambda _: notify(f"WATCHDOG_USEC={os.environ['SUPERVISE_WATCHDOG_USEC']}\nWATCHDOG=1"),

@@ -1,0 +1,48 @@
+"""Agents that run at certain times."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.keys.catalogue import shows
+from tests.e2e.keys.fleet import Fleet
+
+pytestmark = pytest.mark.lab
+
+
+@shows(
+    "schedule",
+    agents="""
+  ticking: {schedule: "*:*:0/2", command: /usr/bin/python3 probe.py exit=0}
+""",
+)
+def test_a_job_runs_when_its_calendar_says_so(fleet: Fleet) -> None:
+    runs = fleet.heard("ticking", times=3)
+    assert 1.5 < runs[2]["at"] - runs[0]["at"] < 7
+    assert "OnCalendar=*-*-* *:*:00/2 UTC" in fleet.show("ticking", "TimersCalendar", "timer")
+    assert fleet.show("ticking", "Result") == "success"
+    assert fleet.at_boot("agent@ticking.timer")
+
+
+@shows(
+    "catch_up",
+    agents="""
+  caught: {schedule: "*-01-01", catch_up: true, command: /usr/bin/python3 probe.py exit=0}
+  let_go: {schedule: "*-01-01", command: /usr/bin/python3 probe.py exit=0}
+""",
+)
+def test_a_missed_run_is_made_up_for_only_where_that_is_wanted(fleet: Fleet) -> None:
+    fleet.heard("caught")
+    assert fleet.show("let_go", "ActiveState", "timer") == "active"
+    assert fleet.said("let_go") == []
+
+
+@shows(
+    "max_runtime",
+    agents="""
+  endless: {schedule: "*-01-01", catch_up: true, max_runtime: 1s}
+""",
+)
+def test_a_run_that_takes_too_long_is_ended(fleet: Fleet) -> None:
+    fleet.comes_to("endless", "Result", "timeout")
+    assert 0.9 < fleet.lasted("endless") < 8
