@@ -124,6 +124,7 @@ class _Builder:
         dependencies = tuple(self._dependencies(name, settings))
         files = tuple(self._files(name, "environment_file", settings.environment_file))
         secrets = tuple(self._secrets(name, settings))
+        self._log_limit(name)
         if directory is None or program is None:
             return
         base = AgentSpec(
@@ -321,6 +322,11 @@ class _Builder:
                 if not encrypted and path.stat().st_mode & 0o044:
                     self._warn(f'"{path}" can be read by others; `chmod 600` it', name, "secrets", key)
                 yield Secret(key, path, encrypted)
+
+    def _log_limit(self, name: str) -> None:
+        """journald learns an agent's own limit from the machine's manager only (systemd's unit_export_state_files)."""
+        if self.host.scope is Scope.USER and self.config.places.given("agents", name, "logs", "rate_limit"):
+            self._warn("has no effect with --user: journald's own limit stays", name, "logs", "rate_limit")
 
     def _readable(self, path: Path, name: str, *key: str | int) -> bool:
         try:

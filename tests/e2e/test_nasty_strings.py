@@ -137,9 +137,18 @@ def _agents() -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"program_{number}", {**light, "command": [f"bin/{name}", "infinity"]}
 
 
-def _dumped(config: Any) -> str:
+class _Quoted(yaml.SafeDumper):
+    """Every text in double quotes, the only form of YAML that can hold any text."""
+
+
+_Quoted.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+
+
+def _dumped(config: Any, *, on_one_line: bool = False) -> str:
     """As YAML; `${` is written `$${`, since `${NAME}` is expanded in values."""
-    return yaml.safe_dump(_spelt(config), allow_unicode=True, sort_keys=False)
+    return yaml.dump(
+        _spelt(config), Dumper=_Quoted, allow_unicode=True, width=10**9, default_flow_style=on_one_line, sort_keys=False
+    )
 
 
 def _spelt(value: Any) -> Any:
@@ -310,6 +319,5 @@ def test_check_refuses_what_cannot_be_and_names_each_place(lab: Lab) -> None:
 
 def _line(name: str, keys: Mapping[str, Any]) -> str:
     """One agent on one line of YAML, so that a problem's line says which one is meant."""
-    agent = _spelt({"command": ["sleep", "1"], "user": "refused", **keys})
-    written = yaml.safe_dump(agent, default_flow_style=True, default_style='"', width=10**9, sort_keys=False).strip()
-    return f"  {json.dumps(name)}: {written}"
+    written = _dumped({"command": ["sleep", "1"], "user": "refused", **keys}, on_one_line=True)
+    return f"  {json.dumps(name)}: {written.strip()}"

@@ -110,6 +110,7 @@ def test_each_level_of_hardening_takes_more_and_writable_paths_give_back(fleet: 
 
 @shows(
     "logs.rate_limit",
+    scopes=MACHINE,
     agents="""
   flooding: {logs: {rate_limit: 20/1h}, command: /usr/bin/python3 probe.py flood=3000}
   telling: {command: /usr/bin/python3 probe.py flood=900}
@@ -120,6 +121,13 @@ def test_a_flood_of_lines_is_cut(fleet: Fleet) -> None:
     fleet.heard("telling", "flooded")
     eventually(lambda: _lines(fleet, "telling") == 900, "all lines of the one that may")
     assert 20 <= _lines(fleet, "flooding") < 1000
+
+
+@shows("logs.rate_limit", scopes=OWN)
+def test_a_limit_that_a_user_s_manager_cannot_pass_on_is_named(fleet: Fleet) -> None:
+    fleet.write("loud.yaml", fleet.file("  loud: {logs: {rate_limit: 20/1h}}", "loud"))
+    done = fleet.supervise("check", "-f", f"{fleet.folder}/loud.yaml")
+    assert "agents.loud.logs.rate_limit: has no effect with --user" in done.stderr
 
 
 @shows(

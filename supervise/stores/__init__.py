@@ -1,0 +1,97 @@
+"""What keeps rows and events, and what gets copies of them: the two interfaces.
+
+The store has one owner process, the reconciler. A replica may be away for as long as it likes: nothing waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from supervise.model import Action, Decision, Event, Instant, Intent, Lock, Outcome, StatusRow
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a reconciler knows of before: the last rows by name, what people want, weights, and the last pass."""
+
+    rows: Mapping[str, StatusRow] = field(default_factory=dict)
+    intents: tuple[Intent, ...] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
+    previous: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One point of an agent's history: every transition, and one each five minutes."""
+
+    name: str
+    at: datetime
+    row: StatusRow
+
+
+class ItemKind(StrEnum):
+    ROW = "row"
+    EVENT = "event"
+    SAMPLE = "sample"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """Something that a replica has not acknowledged yet; `id` makes sending it twice harmless."""
+
+    id: int
+    kind: ItemKind
+    content: StatusRow | Event | Sample
+
+
+@dataclass(frozen=True, slots=True)
+class RowAnswer:
+    """What a replica made of one row. `foreign`: somebody else has written it since; `lock`: a person has fixed it."""
+
+    name: str
+    applied: bool
+    foreign: bool = False
+    lock: Lock | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """Which events: of one agent or all, in a span of time, the newest `limit`."""
+
+    name: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 100
+
+
+class Store(Protocol):
+    """The local truth. One owner process; every `commit` is one transaction."""
+
+    def load(self) -> Memory: ...
+
+    def commit(self, decision: Decision, *, now: Instant) -> None:
+        """Rows, events, samples and the outbox of one pass, all or nothing."""
+
+    def outcome(self, action: Action, outcome: Outcome, *, by: str) -> None: ...
+
+    def intend(self, intent: Intent) -> None: ...
+
+    def events(self, query: EventQuery) -> Sequence[Event]: ...
+
+    def history(self, name: str, since: datetime, until: datetime) -> Sequence[Sample]: ...
+
+    def pending(self, limit: int) -> Sequence[OutboxItem]: ...
+
+    def acknowledge(self, ids: Sequence[int]) -> None: ...
+
+
+class Replica(Protocol):
+    """A table elsewhere. Order of rows is `(epoch, seq)`, never a clock; everything sent is idempotent."""
+
+    def push(self, host: str, epoch: int, rows: Sequence[StatusRow]) -> Sequence[RowAnswer]: ...
+
+    def append(self, items: Sequence[OutboxItem]) -> None: ...
