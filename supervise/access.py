@@ -11,6 +11,7 @@ import pwd
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = 0
@@ -29,6 +30,7 @@ class Identity:
 DYNAMIC = Identity("a dynamic user", -1, -1, frozenset())
 
 
+@cache
 def identity(user: str, group: str | None = None) -> Identity:
     """Raises KeyError naming what does not exist on this host."""
     entry = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)

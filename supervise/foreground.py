@@ -21,6 +21,7 @@ from supervise.access import Identity, identity
 from supervise.errors import SuperviseError
 from supervise.model import AgentSpec, Scope, Secret
 from supervise.places import Places
+from supervise.platforms.systemd.directives import no_glob
 from supervise.platforms.systemd.platform import Systemd
 from supervise.platforms.systemd.units import environment
 
@@ -40,7 +41,7 @@ def scope_unit(name: str) -> str:
 def unit_environment(spec: AgentSpec) -> dict[str, str]:
     """What systemd would give the agent, environment files included. Raises SuperviseError with systemd's words."""
     settings = [f"--setenv={name}={value}" for name, value in environment(spec).items()]
-    files = [f"--property=EnvironmentFile={file}" for file in spec.environment_files]
+    files = [f"--property=EnvironmentFile={no_glob(file)}" for file in spec.environment_files]
     who = (
         ["--user"]
         if spec.scope is Scope.USER

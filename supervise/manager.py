@@ -106,7 +106,7 @@ class Manager:
         self, specs: Sequence[AgentSpec], *, replace_copies: bool = False, settle: timedelta = SETTLE, tell: Progress
     ) -> list[Result]:
         """Start what does not run. A copy outside its unit blocks its agent, unless `replace_copies` ends it first."""
-        snapshot = await self.platform.snapshot([spec.name for spec in specs])
+        snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
         blocked = await self._blocked(specs, replace_copies=replace_copies, states=snapshot.states)
         free = [spec for spec in specs if spec.name not in blocked]
         for result in blocked.values():
@@ -119,7 +119,7 @@ class Manager:
 
     async def stop(self, specs: Sequence[AgentSpec], *, tell: Progress, kill: bool = False) -> list[Result]:
         """Stop, a job's timer too. `kill`: without asking (SIGKILL), copies outside the unit too."""
-        snapshot = await self.platform.snapshot([spec.name for spec in specs])
+        snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
         seen = outside(specs, scan().processes)
         results = await asyncio.gather(
             *(self._stop(spec, snapshot.states[spec.name], seen[spec.name], kill=kill) for spec in specs)
@@ -278,7 +278,7 @@ class Manager:
         return Result(spec.name, not left, f"stopped{left}", ExitCode.FAILED if left else ExitCode.OK)
 
     async def _restart_batch(self, specs: Sequence[AgentSpec], settle: timedelta, tell: Progress) -> list[Result]:
-        snapshot = await self.platform.snapshot([spec.name for spec in specs])
+        snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
         blocked = await self._blocked(specs, replace_copies=False, states=snapshot.states)
         free = [spec for spec in specs if spec.name not in blocked]
         done = await asyncio.gather(*(self._restart(spec) for spec in free))

@@ -29,7 +29,8 @@ class Session:
     platform: Platform | None
 
     async def plan(self) -> Plan:
-        return plan(self.target, self._disk(), await self._seen(), places=self.places)
+        disk = self._disk()
+        return plan(self.target, disk, await self._seen(disk), places=self.places)
 
     async def install(
         self, report: Report, agreed: Callable[[Plan], bool] | None = None
@@ -56,11 +57,11 @@ class Session:
     def _disk(self) -> Disk:
         return read_disk(self.places, self.target.files)
 
-    async def _seen(self) -> Seen:
+    async def _seen(self, disk: Disk) -> Seen:
         specs = self.target.specs
-        known = self._disk().manifests.get(self.target.project)
+        known = disk.manifests.get(self.target.project)
         names = {spec.name for spec in (*specs, *(known.agents if known else ()))}
-        snapshot = await self.platform.snapshot(names) if self.platform else None
+        snapshot = await self.platform.snapshot(names, endings=False) if self.platform else None
         return Seen(
             states=snapshot.states if snapshot else {},
             outside=outside(specs, scan().processes),

@@ -49,8 +49,9 @@ class Platform(Protocol):
     def units(self, specs: Iterable[AgentSpec], *, places: Places, version: int) -> Iterator[UnitFile]:
         """The files that these agents need. Pure."""
 
-    async def snapshot(self, names: Collection[str] | None = None) -> Snapshot:
-        """The state of these agents, or of all that are loaded."""
+    async def snapshot(self, names: Collection[str] | None = None, *, endings: bool = True) -> Snapshot:
+        """The state of these agents, or of all that are loaded. Without `endings` it is not asked how those that are
+        down came to be so, which is the dearest part."""
 
     def changes(self) -> AsyncIterator[Change]:
         """States as they change, from now on; `Lost` where some may have been missed."""

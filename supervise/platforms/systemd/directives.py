@@ -78,7 +78,12 @@ def rest_of_line(text: str | Path) -> str:
 
 def glob_free(path: Path) -> str:
     """A path for a directive that expands globs (`EnvironmentFile=`)."""
-    return re.sub(r"([\[\]*?\\])", r"\\\1", rest_of_line(path))
+    return rest_of_line(no_glob(path))
+
+
+def no_glob(path: Path) -> str:
+    """A path that glob(7) finds under its own name only."""
+    return re.sub(r"([\[\]*?\\])", r"\\\1", str(path))
 
 
 def span(length: timedelta) -> str:

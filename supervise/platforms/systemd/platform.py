@@ -105,11 +105,11 @@ class Systemd:
     def units(self, specs: Iterable[AgentSpec], *, places: Places, version: int) -> Iterator[UnitFile]:
         return units.units(specs, places=places, version=version)
 
-    async def snapshot(self, names: Collection[str] | None = None) -> Snapshot:
+    async def snapshot(self, names: Collection[str] | None = None, *, endings: bool = True) -> Snapshot:
         at = now()
         loaded = {row[0]: row for row in (await self.bus.call("ListUnitsByPatterns", "asas", [], list(PATTERNS)))[0]}
         rows = [row for unit, row in loaded.items() if unit.endswith(".service")]
-        found = await asyncio.gather(*(self._state(row) for row in rows if _wanted(row[0], names)))
+        found = await asyncio.gather(*(self._state(row, endings=endings) for row in rows if _wanted(row[0], names)))
         states = {state.name: state for state in found}
         for name in names or ():
             states.setdefault(name, self._unloaded(name))
@@ -199,12 +199,14 @@ class Systemd:
             if not error.gone:
                 raise
 
-    async def _state(self, row: list[Any]) -> UnitState:
-        return unit_state(_name(row[0]), row[0], await self._properties(row), boot=self._boot)
+    async def _state(self, row: list[Any], *, endings: bool) -> UnitState:
+        return unit_state(_name(row[0]), row[0], await self._properties(row, endings=endings), boot=self._boot)
 
-    async def _properties(self, row: list[Any]) -> dict[str, Any]:
+    async def _properties(self, row: list[Any], *, endings: bool = True) -> dict[str, Any]:
         unit, _, load, active, sub, _, path, _, job_type, _ = row
         known = {"LoadState": load, "ActiveState": active, "SubState": sub, "JobType": job_type}
+        if not endings and active in ("inactive", "failed"):
+            return known
         wanted = ("InvocationID",) if active == "active" else ("InvocationID", *OF_A_DEAD_UNIT)
         try:
             service, *values = await asyncio.gather(
