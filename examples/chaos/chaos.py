@@ -48,10 +48,10 @@ def fork():
         os.wait()
         return
     os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if child := os.fork():
         print(f"left a daemon behind: {child}", flush=True)
         os._exit(0)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for descriptor in range(3):
         os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
     time.sleep(3600)

@@ -303,11 +303,12 @@ def test_chaos_obeys_its_arguments_and_a_command_file_elsewhere(tmp_path: Path) 
         assert chaos.exit_code() == 1
 
 
-def test_chaos_leaves_a_command_alone_whose_line_does_not_end_yet(tmp_path: Path) -> None:
+def test_chaos_leaves_a_command_alone_whose_line_does_not_end_yet(tmp_path: Path, manager: Manager) -> None:
     folder = copied("chaos", tmp_path)
     (folder / "chaos.cmd").write_text("exit 3", encoding="utf-8")
-    with running(folder, "chaos.py", "flood 1") as chaos:
-        chaos.line("flood 1 of 1")
+    with running(folder, "chaos.py", NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC="90000") as chaos:
+        for _ in range(3):  # it has looked at the file before the third
+            manager.hears("WATCHDOG=1")
         with (folder / "chaos.cmd").open("a", encoding="utf-8") as commands:
             commands.write("2\n")
         assert chaos.exit_code() == 32

@@ -168,6 +168,10 @@ def test_standard_opens_nothing_that_is_open_already(folder: str) -> None:
     assert paths(spec(STANDARD, folder, "/srv/data")) == []
 
 
+def test_standard_opens_nothing_in_the_user_scope_where_nothing_is_closed() -> None:
+    assert paths(spec(STANDARD, "/etc/p", "/usr/local/data", scope=Scope.USER)) == []
+
+
 def test_standard_opens_what_the_user_names_below_etc() -> None:
     assert paths(spec(STANDARD, "/srv/p", "/etc/app")) == [("ReadWritePaths", "/etc/app")]
 

@@ -1,0 +1,71 @@
+"""How a process ended, in words for people."""
+
+from __future__ import annotations
+
+import signal
+from datetime import timedelta
+
+import pytest
+
+from supervise.exits import SYSTEMD_CODES, described, ending
+from supervise.model import Cause, Exit, Phase
+from tests.nouns import state
+
+
+@pytest.mark.parametrize(
+    ("exit", "words"),
+    [
+        (None, "has not run"),
+        (Exit(code=0), "exited with code 0"),
+        (Exit(code=3), "exited with code 3"),
+        (Exit(code=199), "exited with code 199"),
+        (Exit(code=203), "could not be started: cannot execute the program (203/EXEC)"),
+        (Exit(code=243), "could not be started: cannot hand over its secrets (243/CREDENTIALS)"),
+        (Exit(signal=9), "was killed by SIGKILL"),
+        (Exit(signal=64), f"was killed by {signal.Signals(64).name}"),
+        (Exit(signal=50), "was killed by signal 50"),
+        (Exit(code=203, signal=15), "was killed by SIGTERM"),
+    ],
+)
+def test_an_exit_is_described(exit: Exit | None, words: str) -> None:
+    assert described(exit) == words
+
+
+@pytest.mark.parametrize("code", SYSTEMD_CODES)
+def test_each_code_of_systemds_own_is_named(code: int) -> None:
+    name, why = SYSTEMD_CODES[code]
+    assert described(Exit(code=code)).endswith(f"{why} ({code}/{name})")
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+def test_every_cause_has_words(cause: Cause) -> None:
+    assert ending(state(Phase.FAILED, cause=cause, exit=Exit(code=1)))
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (Cause.OUT_OF_MEMORY, "ran out of memory"),
+        (Cause.START_TIMEOUT, "in time"),
+        (Cause.NO_READINESS, "READY=1"),
+        (Cause.ASSERTION, "held"),
+        (Cause.CONDITION, "a condition of its unit"),
+        (Cause.RESOURCES, "lack of resources"),
+    ],
+)
+def test_a_cause_that_the_exit_does_not_tell_is_said(cause: Cause, words: str) -> None:
+    assert words in ending(state(Phase.FAILED, cause=cause, exit=Exit(code=1)))
+
+
+@pytest.mark.parametrize("cause", [None, Cause.CLEAN, Cause.EXIT_CODE, Cause.SIGNAL, Cause.CORE_DUMP])
+def test_else_the_exit_says_it_all(cause: Cause | None) -> None:
+    assert ending(state(Phase.FAILED, cause=cause, exit=Exit(signal=11))) == "was killed by SIGSEGV"
+
+
+def test_a_watchdog_says_how_long_it_waited() -> None:
+    hung = state(Phase.FAILED, cause=Cause.WATCHDOG, exit=Exit(signal=6), watchdog=timedelta(seconds=2.5))
+    assert ending(hung) == "sent no ping for 2.5 s and was killed by its watchdog (was killed by SIGABRT)"
+
+
+def test_a_watchdog_of_unknown_length_still_reads_well() -> None:
+    assert "no ping for too long" in ending(state(Phase.FAILED, cause=Cause.WATCHDOG, exit=Exit(signal=6)))

@@ -1,0 +1,55 @@
+"""The README says what is there: every key, command, exit code and script, and its YAML is valid."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from supervise.cli import COMMANDS
+from supervise.config import AgentSettings, load
+from supervise.errors import ExitCode
+from supervise.model import Status
+from tests.readme import README, blocks, text
+
+ROOT = README.parent
+
+
+def test_the_example_is_valid(tmp_path: Path) -> None:
+    (example,) = blocks("yaml")
+    (tmp_path / "agents.yaml").write_text(example)
+    assert set(load(tmp_path / "agents.yaml", environ={}).agents) == {"market_data", "tweet_scraper"}
+
+
+@pytest.mark.parametrize("key", sorted(AgentSettings.model_fields))
+def test_every_key_is_explained(key: str) -> None:
+    assert f"`{key}`" in text()
+
+
+@pytest.mark.parametrize("command", [name for topic in COMMANDS.values() for name in topic])
+def test_every_command_is_listed(command: str) -> None:
+    assert f"`{command}`" in text()
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_every_status_word_is_listed(status: Status) -> None:
+    assert f"`{status.value}`" in text()
+
+
+def test_every_exit_code_is_listed() -> None:
+    codes = re.search(r"\*\*Exit codes:\*\*(.*?)\n\n", text(), re.DOTALL)
+    assert codes is not None
+    assert [int(found) for found in re.findall(r"(?:^|·) ?(\d) ", codes[1].strip())] == [
+        code.value for code in ExitCode
+    ]
+
+
+@pytest.mark.parametrize("script", sorted(set(re.findall(r"scripts/(\w+)", text()))))
+def test_every_script_it_names_is_there(script: str) -> None:
+    assert (ROOT / "scripts" / script).is_file()
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(((?!http|#)[^)]+)\)", text()))
+def test_every_link_leads_somewhere(target: str) -> None:
+    assert (ROOT / target).exists()
