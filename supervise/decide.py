@@ -35,6 +35,7 @@ DEATHS = {
     Cause.EXEC_FAILED: Reason.EXEC_FAILED,
 }
 FULL_HEALTH = 100
+AS_WANTED = "It runs as wanted."
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ def _standing(spec: AgentSpec, unit: UnitState, seen: Observation) -> Verdict:
         )
     if unit.edited or unit.masked or unit.needs_reload:
         return Verdict(Status.WARNING, Reason.DRIFT, f"It runs, but its unit was {_drift(unit)}.")
-    return Verdict(Status.RUNNING, Reason.AS_WANTED, unit.status_text or "It runs as wanted.")
+    return Verdict(Status.RUNNING, Reason.AS_WANTED, unit.status_text or AS_WANTED)
 
 
 def _died(unit: UnitState, then: str) -> Verdict:

@@ -20,8 +20,9 @@ def test_what_is_stamped_is_read_back(body: str, project: str, agent: str, run: 
 
 
 def test_the_marker_line_is_a_comment_that_names_whose_file_it_is() -> None:
-    line = stamped("[Unit]\n", project="trading", agent="sma", run="0123456789ab").partition("\n")[0]
-    assert line == f"# Managed by supervise: project=trading agent=sma file={digest(['[Unit]\n'])} run=0123456789ab"
+    body = "[Unit]\n"
+    line = stamped(body, project="trading", agent="sma", run="0123456789ab").partition("\n")[0]
+    assert line == f"# Managed by supervise: project=trading agent=sma file={digest([body])} run=0123456789ab"
 
 
 def test_a_shared_file_belongs_to_no_project_and_carries_its_version() -> None:

@@ -56,7 +56,7 @@ def test_tags_and_words_add_up() -> None:
 
 
 def test_a_word_that_fits_none_is_an_error_with_the_nearest_name() -> None:
-    with pytest.raises(NoSuchAgent, match='there is no agent "market_dta"; did you mean "market_data"?'):
+    with pytest.raises(NoSuchAgent, match=r'there is no agent "market_dta"; did you mean "market_data"\?'):
         names(["sma", "market_dta"])
 
 

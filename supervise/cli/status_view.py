@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from supervise.cli.output import age, duration, local, mark, print_json, utc_now
+from supervise.decide import AS_WANTED
 from supervise.errors import ExitCode, NoSuchAgent, PlatformError
 from supervise.exits import described
 from supervise.manager import Manager, View, managing
@@ -81,10 +82,9 @@ def screen(rows: Any, now: datetime) -> str:
     running = [row for row in ordered if row.status is Status.RUNNING and not row.outdated]
     folded = running if len(running) > MANY else []
     shown_rows = [row for row in ordered if row not in folded]
-    widths = [
-        max((len(text) for text in column), default=0) for column in zip(*map(_plain_cells, shown_rows), strict=True)
-    ] or [0, 0]
-    lines = [_line(row, now, widths) for row in shown_rows]
+    cells = [_cells(row, now) for row in shown_rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [_line(row, one, widths) for row, one in zip(shown_rows, cells, strict=True)]
     if folded:
         names = ", ".join(row.name for row in folded)
         lines.append(f"{mark(Status.RUNNING)}: {len(folded)} agents ({shown(names, limit=200)})")
@@ -95,18 +95,18 @@ def by_badness(rows: Any) -> list[StatusRow]:
     return sorted(rows, key=lambda row: (ORDER.index(row.status), not row.outdated, row.name))
 
 
-def _plain_cells(row: StatusRow) -> tuple[str, str]:
-    return (row.name, row.status.value)
+def _cells(row: StatusRow, now: datetime) -> tuple[str, ...]:
+    """What stands in columns: status, name, reason, since when, PID."""
+    since = row.started_at if row.status is Status.RUNNING else row.since
+    return (row.status.value, row.name, row.reason.value, age(since, now), f"PID {row.pid}" if row.pid else "")
 
 
-def _line(row: StatusRow, now: datetime, widths: Sequence[int]) -> str:
-    name = f"{row.name:<{widths[0]}}"
-    status = mark(row.status) + " " * (widths[1] - len(row.status.value))
-    pid = f"PID {row.pid}" if row.pid else ""
-    told = [shown(row.message)] if row.status is not Status.RUNNING or row.message != "It runs as wanted." else []
-    told += ["runs something older than what is installed"] if row.outdated else []
-    since = age(row.started_at if row.status is Status.RUNNING else row.since, now)
-    return "  ".join(part for part in (status, name, f"{row.reason.value}", since, pid, "; ".join(told)) if part)
+def _line(row: StatusRow, cells: Sequence[str], widths: Sequence[int]) -> str:
+    status, *rest = (cell + " " * (width - len(cell)) for cell, width in zip(cells, widths, strict=True))
+    coloured = mark(row.status) + " " * (len(status) - len(row.status.value))
+    told = [] if row.message == AS_WANTED else [row.message]
+    told += ["It runs something older than what is installed."] if row.outdated else []
+    return "  ".join((coloured, *rest, shown(" ".join(told)))).rstrip()
 
 
 # --- One agent --------------------------------------------------------------------------------------------------------

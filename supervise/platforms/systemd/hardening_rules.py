@@ -88,6 +88,7 @@ RULES = (
     ),
     # 252 mounts these writable in spite of its manual: what was written there would be lost without an error.
     # (ReadOnlyPaths=/home instead would take the place of ProtectHome= and show the homes again.)
+    # This one alone hides the homes as well; ProtectHome= is what `systemd-analyze security` looks for.
     Rule("TemporaryFileSystem", "/home:ro /root:ro /run/user:ro", "… and stay empty", "", (STRICT,), privileged=True),
     Rule(
         "PrivateTmp",
