@@ -125,6 +125,7 @@ class _Builder:
         files = tuple(self._files(name, "environment_file", settings.environment_file))
         secrets = tuple(self._secrets(name, settings))
         self._log_limit(name)
+        writable = tuple(self._writable(name, settings, directory)) if directory else ()
         if directory is None or program is None:
             return
         base = AgentSpec(
@@ -159,7 +160,7 @@ class _Builder:
             max_idle=settings.max_idle,
             resources=settings.resources,
             hardening=settings.hardening,
-            writable_paths=tuple(absolute(directory, path) for path in settings.writable_paths),
+            writable_paths=writable,
             needed_paths=program.needs,
             hidden=settings.hidden,
             single=settings.single,
@@ -311,6 +312,13 @@ class _Builder:
             path = absolute(self.config.folder, text)
             if self._readable(path, name, key, index):
                 yield path
+
+    def _writable(self, name: str, settings: AgentSettings, directory: Path) -> Iterator[Path]:
+        for index, text in enumerate(settings.writable_paths):
+            path = absolute(directory, text)
+            if not path.exists():
+                self._problem(f'"{path}" does not exist; make it first', name, "writable_paths", index)
+            yield path
 
     def _secrets(self, name: str, settings: AgentSettings) -> Iterator[Secret]:
         for key, source in settings.secrets.items():

@@ -24,6 +24,7 @@ from supervise.model import (
     Action,
     ActionKind,
     AgentSpec,
+    Cause,
     Hold,
     HostFacts,
     LogLine,
@@ -31,6 +32,7 @@ from supervise.model import (
     Observation,
     Phase,
     Process,
+    RestartPolicy,
     Snapshot,
     StatusRow,
     UnitState,
@@ -245,7 +247,7 @@ class Manager:
         await asyncio.sleep(settle.total_seconds())
         after = (await self.platform.snapshot([spec.name for spec in fresh])).states
         return [
-            await self._explained(spec, _judged(result, before.get(spec.name), after.get(spec.name)))
+            await self._explained(spec, _judged(spec, result, before.get(spec.name), after.get(spec.name)))
             for spec, result in pairs
         ]
 
@@ -346,11 +348,13 @@ async def _end_all(processes: Iterable[Process], spec: AgentSpec) -> bool:
     return all(ended)
 
 
-def _judged(result: Result, before: UnitState | None, after: UnitState | None) -> Result:
+def _judged(spec: AgentSpec, result: Result, before: UnitState | None, after: UnitState | None) -> Result:
     if before is None or after is None or not result.ok:
         return result
     if after.phase is Phase.ACTIVE and after.incarnation == before.incarnation:
         return replace(result, text=f"{result.text} (PID {after.pid})")
+    if after.phase is Phase.INACTIVE and after.cause is Cause.CLEAN and spec.restart.policy is not RestartPolicy.ALWAYS:
+        return replace(result, text=f"{result.text}, and it {ending(after)}")
     return _failed(result.name, f"{result.text}, but it did not stay up")
 
 

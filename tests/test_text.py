@@ -86,7 +86,7 @@ def test_a_name_that_only_sounds_like_one_is_not(name: str) -> None:
         (["x", "--token=abc", "run"], ("x", f"--token={MASK}", "run")),
         (["API_KEY=a=b", "x"], (f"API_KEY={MASK}", "x")),
         (["x", "token", "abc"], ("x", "token", "abc")),
-        (["x", "--token", "--api-key", "abc"], ("x", "--token", MASK, "abc")),
+        (["x", "--token", "--api-key", "abc"], ("x", "--token", MASK, MASK)),
         (["x", "--token-file", "/etc/t"], ("x", "--token-file", "/etc/t")),
         (["x", "--token"], ("x", "--token")),
         ([], ()),

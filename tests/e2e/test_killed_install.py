@@ -6,22 +6,18 @@ stood there before and what stands there after an undisturbed install.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
-import shutil
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab, eventually
+from tests.lab import Lab
 
 pytestmark = pytest.mark.lab
 
@@ -30,8 +26,12 @@ STATE = (UNITS, OURS, "/etc/sysusers.d", "/etc/tmpfiles.d", "/var/lib/supervise"
 CALLS = (
     "write,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,symlinkat"
 )
-CALL = re.compile(r"(?P<call>\w+)\((?P<arguments>.*)")
+CALL = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<arguments>.*)")
+STRACE = ("strace", "-f", "--seccomp-bpf", "-y", "-qq", "-o", "/root/log")
 STAGED = ".supervise-new"
+INSTALL_OLD = ("supervise", "install", "-f", "/srv/demo/old.yaml", "--moved")
+INSTALL = ("supervise", "install", "-f", "/srv/demo/agents.yaml", "--moved")
+UNINSTALL = ("supervise", "uninstall", "-p", "demo", "--yes")
 
 Files = Mapping[str, bytes]
 
@@ -59,8 +59,9 @@ class Point:
     nth: int
     arguments: str
 
-    def __str__(self) -> str:
-        return f"{self.call} {self.nth} ({self.arguments})"
+    @property
+    def paths(self) -> list[str]:
+        return re.findall(r'[<"](/[^>"]*)[>"]', self.arguments)
 
 
 @dataclass(frozen=True)
@@ -75,28 +76,35 @@ class Journey:
     def points(self) -> list[Point]:
         """Every call of an undisturbed run that changes one of our files."""
         _restore(self.lab)
-        self.lab.sh(f"strace -y -qq -o /root/log -e trace={CALLS} {' '.join(self.command)}")
-        lines = [found for line in self.lab.read("/root/log").splitlines() if (found := CALL.match(line))]
-        counts: Counter[str] = Counter()
-        points = []
-        for line in lines:
-            counts[line["call"]] += 1
-            if any(path.startswith(STATE) for path in _paths(line["arguments"])):
-                points.append(Point(line["call"], counts[line["call"]], line["arguments"]))
-        return points
+        self.lab.run(*STRACE, f"--trace={CALLS}", *self.command)
+        return [one for one in _traced(self.lab) if one.paths[0].startswith(STATE) and "= -1 E" not in one.arguments]
 
     def kill_at(self, point: Point) -> None:
+        """Before the call is carried out: what follows the last one is the undisturbed install itself."""
         _restore(self.lab)
-        inject = f"inject={point.call}:signal=SIGKILL:when={point.nth}"
-        words = ["strace", "-y", "-qq", "-o", "/root/log", "-e", f"trace={point.call}", "-e", inject]
-        done = self.lab.run(*words, *self.command, check=False)
+        inject = f"--inject={point.call}:signal=SIGKILL:when={point.nth}"
+        done = self.lab.run(*STRACE, f"--trace={point.call}", inject, *self.command, check=False)
         assert done.returncode == -signal.SIGKILL, (point, done)
-        last = [line for line in self.lab.read("/root/log").splitlines() if CALL.match(line)][-1]
-        assert _paths(last) == _paths(point.arguments), f"{point} was not the call that it was killed at: {last}"
+        assert _calls(self.lab)[-1][1].paths == point.paths
 
 
-def _paths(text: str) -> list[str]:
-    return re.findall(r'[<"](/[^>"]*)[>"]', text)
+def _traced(lab: Lab) -> list[Point]:
+    """The calls of the install itself that have to do with a path, not those of the programs that it runs."""
+    calls = _calls(lab)
+    main = next(pid for pid, point in calls if "install.lock" in point.arguments)
+    return [point for pid, point in calls if pid == main and point.paths]
+
+
+def _calls(lab: Lab) -> list[tuple[str, Point]]:
+    """(PID, call) in their order; strace counts the calls of each process by itself, and so do we."""
+    counts: Counter[tuple[str, str]] = Counter()
+    calls = []
+    for line in lab.read("/root/log").splitlines():
+        if found := CALL.match(line):
+            counts[found["pid"], found["call"]] += 1
+            nth = counts[found["pid"], found["call"]]
+            calls.append((found["pid"], Point(found["call"], nth, found["arguments"])))
+    return calls
 
 
 # --- The disk ---------------------------------------------------------------------------------------------------------
@@ -124,13 +132,13 @@ def _timeless(manifest: bytes) -> bytes:
 
 
 def _save(lab: Lab) -> None:
-    lab.sh(f"rm -rf /root/saved; mkdir /root/saved; for it in {' '.join(STATE)}; do "
-           "if [ -e $it ]; then cp -a --parents $it /root/saved; fi; done")  # fmt: skip
+    """What `_restore` goes back to."""
+    lab.sh(f"rm -rf /root/saved; mkdir /root/saved; cp -a --parents {' '.join(STATE)} /root/saved 2>&1 || true")
 
 
 def _restore(lab: Lab) -> None:
-    lab.sh(f"rm -rf {' '.join(STATE[1:])} {UNITS}/agent@* {UNITS}/supervise* {UNITS}/.*{STAGED} "
-           f"{UNITS}/multi-user.target.wants/supervise.target; cp -a /root/saved/. /; systemctl daemon-reload")  # fmt: skip
+    ours = f"{UNITS}/agent@* {UNITS}/supervise* {UNITS}/.*{STAGED} {UNITS}/multi-user.target.wants/supervise.target"
+    lab.sh(f"rm -rf {ours} {' '.join(STATE[1:])}; cp -a /root/saved/. /; systemctl daemon-reload")
 
 
 def _whole(content: bytes) -> bool:
@@ -141,7 +149,9 @@ def _whole(content: bytes) -> bool:
 
 
 def _leftovers(lab: Lab) -> list[str]:
-    return [str(path) for folder in STATE[:5] for path in lab.path(folder).rglob("*") if path.name.endswith(STAGED) or path.name == "install.journal"]  # fmt: skip
+    """What an install writes on its way and must not leave behind."""
+    files = [path for folder in STATE for path in lab.path(folder).rglob("*")]
+    return [str(path) for path in files if path.name.endswith(STAGED) or path.name == "install.journal"]
 
 
 # --- Killed -----------------------------------------------------------------------------------------------------------
@@ -151,21 +161,50 @@ def _leftovers(lab: Lab) -> list[str]:
 def machine() -> Iterator[Lab]:
     with Lab() as lab:
         lab.add_user("ann")
-        lab.path("/srv/demo").mkdir()
         lab.write("/srv/demo/old.yaml", OLD)
         lab.write("/srv/demo/agents.yaml", NEW)
         lab.run("chown", "-R", "ann:", "/srv/demo")
         yield lab
 
 
-def _disturbed(journey: Journey) -> None:
+@pytest.fixture
+def empty(machine: Lab) -> Iterator[Lab]:
+    """The machine without any project."""
+    yield machine
+    machine.supervise("uninstall", "-p", "demo", "--yes", "--purge", check=False)
+
+
+def test_an_update_killed_at_any_change_of_a_file_leaves_whole_files_and_the_next_one_converges(empty: Lab) -> None:
+    empty.run(*INSTALL_OLD)
+    _save(empty)
+    before = _files(empty)
+    empty.run(*INSTALL)
+    journey = Journey(empty, INSTALL, before, _files(empty))
     points = journey.points()
-    assert len(points) > 20
+    assert {"write", "fsync", "rename", "unlink", "rmdir"} <= {point.call for point in points}
     for point in points:
-        journey.kill_at(point)
-        _assert_all_is_whole(journey, point)
-        _assert_the_next_one_converges(journey, point)
-        print(point)
+        _disturb(journey, point)
+
+
+def test_a_first_install_and_the_last_uninstall_may_be_killed_too(empty: Lab) -> None:
+    _save(empty)
+    assert _files(empty) == {}
+    empty.run(*INSTALL)
+    first = Journey(empty, INSTALL, {}, _files(empty))
+    for point in first.points():
+        if point.call in ("rename", "unlink", "mkdir"):
+            _disturb(first, point)
+    _save(empty)
+    last = Journey(empty, UNINSTALL, first.after, {})
+    for point in last.points():
+        if point.call in ("rename", "unlink"):
+            _disturb(last, point)
+
+
+def _disturb(journey: Journey, point: Point) -> None:
+    journey.kill_at(point)
+    _assert_all_is_whole(journey, point)
+    _assert_the_next_one_converges(journey, point)
 
 
 def _assert_all_is_whole(journey: Journey, point: Point) -> None:
@@ -175,27 +214,18 @@ def _assert_all_is_whole(journey: Journey, point: Point) -> None:
     for path, content in now.items():
         if path.startswith(UNITS) and not journey.lab.path(path).is_symlink():
             assert _whole(content), f"{path} at {point}"
-    units = [path.split("/")[4].removesuffix(".d") for path in now if path.endswith(".conf")]
-    verified = f"systemd-analyze verify --man=no {' '.join(units)}" if units else "true"
-    said = journey.lab.run("sh", "-ec", f"systemctl daemon-reload; {verified}")
+    units = [path.split("/")[4].removesuffix(".d") for path in now if path.endswith(".service.d/50-supervise.conf")]
+    verify = f"systemd-analyze verify --man=no {' '.join(units)}" if units else "true"
+    said = journey.lab.run("sh", "-ec", f"systemctl daemon-reload; {verify}")
     assert not [line for line in said.stderr.splitlines() if "agent@" in line or "supervise" in line], point
 
 
 def _assert_the_next_one_converges(journey: Journey, point: Point) -> None:
+    """Unless the killed uninstall had done all of its work, then there is nothing to uninstall."""
     lab = journey.lab
-    lab.run(*journey.command)
+    done = lab.run(*journey.command, check=False)
+    assert done.returncode == 0 or (journey.command == UNINSTALL and "is not installed" in done.stderr), (point, done)
     assert _files(lab) == journey.after, point
     assert _leftovers(lab) == [], point
-    if journey.command[1] == "install":
-        lab.run("supervise", "plan", "--check", *journey.command[2:])
-
-
-INSTALL = ("supervise", "install", "-f", "/srv/demo/agents.yaml", "--moved")
-
-
-def test_an_install_killed_at_any_change_of_a_file_leaves_whole_files_and_the_next_one_converges(machine: Lab) -> None:
-    machine.supervise("install", "-f", "/srv/demo/old.yaml")
-    _save(machine)
-    before = _files(machine)
-    machine.run(*INSTALL)
-    _disturbed(Journey(machine, INSTALL, before, _files(machine)))
+    if journey.command == INSTALL:
+        lab.run("supervise", "plan", "--check", *INSTALL[2:])

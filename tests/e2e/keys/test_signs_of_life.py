@@ -84,12 +84,12 @@ def test_who_falls_silent_is_killed_unless_the_watchdog_is_off(fleet: Fleet) -> 
 @shows(
     "startup_timeout",
     agents="""
-  never_ready: {notify: true, startup_timeout: 1s}
+  never_ready: {notify: true, startup_timeout: 3s}
 """,
 )
 def test_who_is_not_ready_in_time_has_failed(fleet: Fleet) -> None:
     fleet.comes_to("never_ready", "Result", "timeout")
-    assert 0.9 < fleet.lasted("never_ready") < 8
+    assert 2.9 < fleet.lasted("never_ready") < 15
 
 
 @shows(
