@@ -11,13 +11,17 @@ from supervise.model import Scope
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The folders of one scope. `sysusers` and `tmpfiles` are None where an ordinary user has none."""
+    """The folders of one scope. `sysusers` and `tmpfiles` are None where an ordinary user has none.
+
+    `stamps` is where systemd remembers when a timer that catches up has last run.
+    """
 
     scope: Scope
     units: Path
     manifests: Path
     state: Path
     runtime: Path
+    stamps: Path
     sysusers: Path | None = None
     tmpfiles: Path | None = None
 
@@ -53,6 +57,7 @@ SYSTEM = Places(
     manifests=Path("/etc/supervise/projects"),
     state=Path("/var/lib/supervise"),
     runtime=Path("/run/supervise"),
+    stamps=Path("/var/lib/systemd/timers"),
     sysusers=Path("/etc/sysusers.d/supervise.conf"),
     tmpfiles=Path("/etc/tmpfiles.d/supervise.conf"),
 )
@@ -68,6 +73,7 @@ def user_places(environ: Mapping[str, str], *, uid: int) -> Places:
         manifests=config / "supervise/projects",
         state=Path(environ.get("XDG_STATE_HOME") or home / ".local/state") / "supervise",
         runtime=Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}") / "supervise",
+        stamps=Path(environ.get("XDG_DATA_HOME") or home / ".local/share") / "systemd/timers",
     )
 
 

@@ -51,7 +51,11 @@ def resolve(words: Sequence[str], *, directory: Path, python: Path | None) -> Pr
     words = _without_launcher(words, environment)
     first = _absolute(words[0], directory, environment, python)
     executables = (first, *_interpreters(first))
-    needs = {directory, *(folder for program in executables for folder in _folders(program))}
+    needs = {
+        directory,
+        Path(os.path.realpath(directory)),
+        *(folder for program in executables for folder in _folders(program)),
+    }
     outside = sorted(path for path in needs if not _in_system(path))
     return Program((str(first), *words[1:]), executables, _topmost(outside), _shell_remark(words))
 

@@ -58,9 +58,11 @@ def command(file: Path | None, project: str | None, as_user: bool, purge: bool, 
 def _purge(there: Places, manifest: Manifest) -> None:
     from supervise.holds import remove_hold
     from supervise.manifest import manifests
+    from supervise.platforms.systemd.units import timer_name
 
     for spec in manifest.agents:
         remove_hold(there, spec.name)
+        (there.stamps / f"stamp-{timer_name(spec.name)}").unlink(missing_ok=True)
     if not list(manifests(there)):
         for folder in (there.state, there.runtime, there.manifests):
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""An install may be killed, run out of disk or meet another: what systemd loads is always whole, and the next one ends it.
+"""An install may be killed, run out of disk or meet another: what systemd loads is always whole, the next one ends it.
 
-`strace` kills the install before each system call that changes a file, one run per call. The oracle knows only what
+`strace` kills the install before each system call that changes a file, one run for each call. The oracle knows only what
 stood there before and what stands there after an undisturbed install.
 """
 
@@ -27,7 +27,7 @@ CALLS = (
     "write,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,symlinkat"
 )
 CALL = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<arguments>.*)")
-STRACE = ("strace", "-f", "--seccomp-bpf", "-y", "-qq", "-o", "/root/log")
+STRACE = ("strace", "-f", "-y", "-qq", "-o", "/root/log")
 STAGED = ".supervise-new"
 INSTALL_OLD = ("supervise", "install", "-f", "/srv/demo/old.yaml", "--moved")
 INSTALL = ("supervise", "install", "-f", "/srv/demo/agents.yaml", "--moved")
