@@ -68,12 +68,13 @@ def obstacle(path: Path, who: Identity) -> str | None:
 
 def stranger_who_writes(path: Path, who: Identity) -> str | None:
     """Who, besides this user and root, can change the file; None when nobody can."""
+    holding = (path.parent, Path(os.path.realpath(path)).parent)
     for step in _steps(path):
         try:
             status = step.stat()
         except OSError:
             return None
-        if stat.S_ISDIR(status.st_mode) and (status.st_mode & stat.S_ISVTX or step != path.parent):
+        if stat.S_ISDIR(status.st_mode) and (status.st_mode & stat.S_ISVTX or step not in holding):
             continue
         if status.st_uid not in (ROOT, who.uid):
             return f'"{step}" belongs to {_user_name(status.st_uid)}'

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, TypeVar
 
 from supervise.decide import copies, decide
 from supervise.errors import ExitCode, SuperviseError
@@ -52,7 +53,10 @@ RUNNING = (*UP, Phase.RESTARTING, Phase.STOPPING)
 SETTLE = timedelta(seconds=1)
 """How long a started agent must stay up before it counts as ready, until probes say more."""
 
+T = TypeVar("T")
 Progress = Callable[["Result"], None]
+Count = Callable[[int, int], None]
+"""Told of long work as it goes: so many done, of so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,13 @@ class Manager:
         return View(self._flag_outdated(rows, snapshot), states, copies_outside, snapshot.at.wall)
 
     async def start(
-        self, specs: Sequence[AgentSpec], *, replace_copies: bool = False, settle: timedelta = SETTLE, tell: Progress
+        self,
+        specs: Sequence[AgentSpec],
+        *,
+        replace_copies: bool = False,
+        settle: timedelta = SETTLE,
+        tell: Progress,
+        count: Count = lambda done, total: None,
     ) -> list[Result]:
         """Start what does not run. A copy outside its unit blocks its agent, unless `replace_copies` ends it first."""
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
@@ -113,22 +123,28 @@ class Manager:
         free = [spec for spec in specs if spec.name not in blocked]
         for result in blocked.values():
             tell(result)
-        started = await asyncio.gather(*(self._start(spec, snapshot.states[spec.name]) for spec in free))
+        started = await _counted([self._start(spec, snapshot.states[spec.name]) for spec in free], count)
         results = await self._settled(started, settle)
         for result in results:
             tell(result)
         return [*blocked.values(), *results]
 
-    async def stop(self, specs: Sequence[AgentSpec], *, tell: Progress, kill: bool = False) -> list[Result]:
+    async def stop(
+        self,
+        specs: Sequence[AgentSpec],
+        *,
+        tell: Progress,
+        kill: bool = False,
+        count: Count = lambda done, total: None,
+    ) -> list[Result]:
         """Stop, a job's timer too. `kill`: without asking (SIGKILL), copies outside the unit too."""
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
         seen = outside(specs, scan().processes)
-        results = await asyncio.gather(
-            *(self._stop(spec, snapshot.states[spec.name], seen[spec.name], kill=kill) for spec in specs)
-        )
+        work = [self._stop(spec, snapshot.states[spec.name], seen[spec.name], kill=kill) for spec in specs]
+        results = await _counted(work, count)
         for result in results:
             tell(result)
-        return list(results)
+        return results
 
     async def restart(
         self,
@@ -138,6 +154,7 @@ class Manager:
         batch: int | None = None,
         pause: timedelta = timedelta(),
         settle: timedelta = SETTLE,
+        count: Count = lambda done, total: None,
     ) -> list[Result]:
         """Restart batch by batch, each only after the one before is ready; the first failure halts the rest."""
         size = batch or len(specs)
@@ -146,6 +163,7 @@ class Manager:
             if begin and pause:
                 await asyncio.sleep(pause.total_seconds())
             results += await self._restart_batch(specs[begin : begin + size], settle, tell)
+            count(len(results), len(specs))
             if any(not result.ok for result in results):
                 rest = [
                     Result(spec.name, False, "not restarted: halted after a failure", ExitCode.PARTLY)
@@ -341,6 +359,20 @@ def host_tags(file: Path = Path("/etc/supervise/tags")) -> tuple[str, ...]:
     written = os.environ.get("SUPERVISE_HOST_TAGS")
     text = written if written is not None else (file.read_text(encoding="utf-8") if file.is_file() else "")
     return tuple(text.split())
+
+
+async def _counted(work: Sequence[Coroutine[Any, Any, T]], count: Count) -> list[T]:
+    """All of the work at once, counting what is done; results in the order of the work."""
+    done = 0
+
+    async def one(coroutine: Coroutine[Any, Any, T]) -> T:
+        nonlocal done
+        result = await coroutine
+        done += 1
+        count(done, len(work))
+        return result
+
+    return list(await asyncio.gather(*map(one, work)))
 
 
 async def _end_all(processes: Iterable[Process], spec: AgentSpec) -> bool:

@@ -100,9 +100,9 @@ def _existing(path: Path) -> Path:
 def _without_launcher(words: Sequence[str], environment: Path | None) -> tuple[str, ...]:
     """`uv run x.py` → `python x.py`: these launchers stay in between, so the agent would not be the main process."""
     launcher = Path(words[0]).name
-    if LAUNCHERS.get(launcher) != (words[1] if len(words) > 1 else None):
+    if len(words) < 2 or LAUNCHERS.get(launcher) != words[1]:
         return tuple(words)
-    rest = tuple(words[3:] if words[2:3] == ["--"] or words[2:3] == ("--",) else words[2:])
+    rest = tuple(words[3:] if words[2:3] in (["--"], ("--",)) else words[2:])
     advice = f"`{launcher} run` stays between the manager and the agent; write the command without it, as [python, …]"
     if launcher == "npm" or not rest or (rest[0].startswith("-") and rest[0] != "-m"):
         raise CannotResolve(advice)
@@ -147,8 +147,9 @@ def _folders(program: Path) -> tuple[Path, ...]:
 
 
 def _in_system(path: Path) -> bool:
+    """Shown to every agent: the system's folders, and `/` itself (of `/bin/sh`), which would swallow all others."""
     local = path.is_relative_to("/usr/local")
-    return not local and any(path.is_relative_to(folder) for folder in SYSTEM_FOLDERS)
+    return path == Path("/") or (not local and any(path.is_relative_to(folder) for folder in SYSTEM_FOLDERS))
 
 
 def _topmost(paths: Sequence[Path]) -> tuple[Path, ...]:

@@ -56,4 +56,5 @@ def places_in(folder: Path) -> Places:
         manifests=folder / "etc/projects",
         state=folder / "state",
         runtime=folder / "run",
+        stamps=folder / "stamps",
     )

@@ -13,7 +13,16 @@ from supervise.places import SYSTEM, Places, places, user_places
 
 def paths(found: Places) -> list[str]:
     return [
-        str(path) for path in (found.units, found.manifests, found.state, found.runtime, found.holds, found.journal)
+        str(path)
+        for path in (
+            found.units,
+            found.manifests,
+            found.state,
+            found.runtime,
+            found.stamps,
+            found.holds,
+            found.journal,
+        )
     ]
 
 
@@ -24,6 +33,7 @@ def test_the_machines_places_are_fixed_whatever_the_environment_says() -> None:
         "/etc/supervise/projects",
         "/var/lib/supervise",
         "/run/supervise",
+        "/var/lib/systemd/timers",
         "/var/lib/supervise/hold",
         "/etc/supervise/install.journal",
     ]
@@ -39,17 +49,25 @@ def test_the_machines_places_are_fixed_whatever_the_environment_says() -> None:
                 "/home/u/.config/supervise/projects",
                 "/home/u/.local/state/supervise",
                 "/run/user/7/supervise",
+                "/home/u/.local/share/systemd/timers",
                 "/home/u/.local/state/supervise/hold",
                 "/home/u/.config/supervise/install.journal",
             ],
         ),
         (
-            {"HOME": "/home/u", "XDG_CONFIG_HOME": "/c", "XDG_STATE_HOME": "/s", "XDG_RUNTIME_DIR": "/r"},
+            {
+                "HOME": "/home/u",
+                "XDG_CONFIG_HOME": "/c",
+                "XDG_STATE_HOME": "/s",
+                "XDG_RUNTIME_DIR": "/r",
+                "XDG_DATA_HOME": "/d",
+            },
             [
                 "/c/systemd/user",
                 "/c/supervise/projects",
                 "/s/supervise",
                 "/r/supervise",
+                "/d/systemd/timers",
                 "/s/supervise/hold",
                 "/c/supervise/install.journal",
             ],
@@ -62,7 +80,7 @@ def test_a_users_places_are_those_of_xdg(environ: Mapping[str, str], expected: l
 
 
 def test_an_empty_variable_counts_as_unset() -> None:
-    empty = {"HOME": "/home/u", "XDG_CONFIG_HOME": "", "XDG_STATE_HOME": "", "XDG_RUNTIME_DIR": ""}
+    empty = {"HOME": "/home/u", "XDG_CONFIG_HOME": "", "XDG_STATE_HOME": "", "XDG_RUNTIME_DIR": "", "XDG_DATA_HOME": ""}
     assert user_places(empty, uid=7) == user_places({"HOME": "/home/u"}, uid=7)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 
 from supervise.cli.installing import describe, manager_of
-from supervise.cli.output import print_result, progress
+from supervise.cli.output import counter, print_result, progress
 from supervise.errors import ExitCode
 from supervise.install.apply import Applied
 from supervise.install.plan import Plan
@@ -57,14 +57,14 @@ async def _start(session: Session, plan: Plan) -> list[Result]:
     if not specs:
         return []
     progress(f"starting {len(specs)} agents")
-    return await manager.start(specs, tell=print_result)
+    return await manager.start(specs, tell=print_result, count=counter("started"))
 
 
 async def _restart(session: Session, plan: Plan) -> list[Result]:
     manager = manager_of(session, plan)
     specs = [spec for spec in manager.specs if spec.name in plan.restart]
     progress(f"restarting {len(specs)} agents")
-    return await manager.restart(specs, tell=print_result)
+    return await manager.restart(specs, tell=print_result, count=counter("restarted"))
 
 
 def _name_copies(plan: Plan) -> None:

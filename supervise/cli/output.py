@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ MARKS = {
     Status.STOPPING: ("…", "cyan"),
     Status.UNKNOWN: ("?", "magenta"),
 }
+FEW = 10
+"""Work on fewer agents than this is done before a counter helps."""
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -90,9 +93,23 @@ def print_result(result: Result) -> None:
 
 def progress(text: str) -> None:
     """One line of progress, on standard error, unless `-q`."""
-    context = click.get_current_context(silent=True)
-    if context is None or not (context.find_root().obj or {}).get("quiet"):
+    if not _is_quiet():
         click.secho(f"… {shown(text)}", err=True, dim=True)
+
+
+def _is_quiet() -> bool:
+    context = click.get_current_context(silent=True)
+    return bool(context and (context.find_root().obj or {}).get("quiet"))
+
+
+def counter(verb: str) -> Callable[[int, int], None]:
+    """Counts long work in one line of a terminal: `… started 120 of 500`. Silent elsewhere, for few, and under `-q`."""
+
+    def count(done: int, total: int) -> None:
+        if total > FEW and sys.stderr.isatty() and not _is_quiet():
+            click.secho(f"\r… {verb} {done} of {total}", err=True, dim=True, nl=done == total)
+
+    return count
 
 
 def is_verbose() -> bool:

@@ -30,7 +30,7 @@ def command(
     A batch is restarted when the one before is ready; the first failure halts the rest.
     """
     from supervise.cli.acting import act
-    from supervise.cli.output import print_result
+    from supervise.cli.output import counter, print_result
     from supervise.cli.spans import batch_size, length
 
     return act(
@@ -40,6 +40,11 @@ def command(
         project=project,
         as_user=as_user,
         verb=lambda manager, chosen: manager.restart(
-            chosen, tell=print_result, batch=batch_size(batch, len(chosen)), pause=length(pause), settle=length(settle)
+            chosen,
+            tell=print_result,
+            batch=batch_size(batch, len(chosen)),
+            pause=length(pause),
+            settle=length(settle),
+            count=counter("restarted"),
         ),
     )

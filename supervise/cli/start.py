@@ -29,7 +29,7 @@ def command(
     A held agent does not start.
     """
     from supervise.cli.acting import act
-    from supervise.cli.output import print_result
+    from supervise.cli.output import counter, print_result
     from supervise.cli.spans import length
 
     return act(
@@ -39,6 +39,6 @@ def command(
         project=project,
         as_user=as_user,
         verb=lambda manager, chosen: manager.start(
-            chosen, replace_copies=replace_copies, settle=length(settle), tell=print_result
+            chosen, replace_copies=replace_copies, settle=length(settle), tell=print_result, count=counter("started")
         ),
     )

@@ -16,7 +16,7 @@ def command(agents: tuple[str, ...], everyone: bool, tags: tuple[str, ...], proj
     They start again at the next boot; `hold` keeps them down beyond it. Exit code 3 when none of them ran.
     """
     from supervise.cli.acting import act
-    from supervise.cli.output import print_result
+    from supervise.cli.output import counter, print_result
 
     return act(
         agents,
@@ -24,5 +24,5 @@ def command(agents: tuple[str, ...], everyone: bool, tags: tuple[str, ...], proj
         tags=tags,
         project=project,
         as_user=as_user,
-        verb=lambda manager, chosen: manager.stop(chosen, tell=print_result),
+        verb=lambda manager, chosen: manager.stop(chosen, tell=print_result, count=counter("stopped")),
     )

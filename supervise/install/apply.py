@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def stage(changes: Iterable[FileChange], report: Report) -> None:
                 _write_through(written[-1], change.after)
     except OSError as error:
         for path in written:
-            path.unlink(missing_ok=True)
+            _discard(path)
             _remove_if_empty(path.parent)
         raise SuperviseError(
             f'cannot write "{error.filename or written[-1]}": {error.strerror}; nothing was changed'
@@ -195,9 +196,14 @@ def _replace_file(path: Path, content: str) -> None:
         _write_through(staged, content)
         staged.rename(path)
     except OSError as error:
-        staged.unlink(missing_ok=True)
+        _discard(staged)
         raise SuperviseError(f'cannot write "{path}": {error.strerror}; the next install goes on from here') from error
     _sync_folder(path.parent)
+
+
+def _discard(path: Path) -> None:
+    with suppress(OSError):  # a disk that has become read-only refuses even this; the next install throws it away
+        path.unlink()
 
 
 def _write_through(path: Path, content: str) -> None:

@@ -188,11 +188,24 @@ def _changes(target: Target, disk: Disk) -> Iterator[FileChange]:
             yield FileChange(Kind.ADD, path, None, file.content, file.agent)
         elif before != file.content and not _newer(before):
             yield FileChange(Kind.CHANGE, path, before, file.content, file.agent, edited(before))
-    for path, before in disk.files.items():
-        if path not in wanted and _ours_to_remove(before, target, disk):
-            found = marker(before)
-            agent = found.agent if found and found.agent != SHARED else None
-            yield FileChange(Kind.REMOVE, path, before, None, agent, edited(before))
+    gone = [path for path, before in disk.files.items() if path not in wanted and _ours_to_remove(before, target, disk)]
+    for path in sorted(gone, key=lambda path: _turn(path, disk.files[path])):
+        before = disk.files[path]
+        yield FileChange(Kind.REMOVE, path, before, None, _agent(before), edited(before))
+
+
+def _turn(path: Path, content: str) -> int:
+    """When a file goes: what names agents before them, the template that they stand on after them."""
+    found = marker(content)
+    if found and found.project == SHARED:
+        return 2
+    return 1 if path.parent.name.startswith("agent@") else 0
+
+
+def _agent(content: str) -> str | None:
+    """Whose file it is; None for a shared one."""
+    found = marker(content)
+    return found.agent if found and found.agent != SHARED else None
 
 
 def _newer(content: str) -> bool:

@@ -45,14 +45,24 @@ class Session:
             raise PlatformError(
                 "cannot install: there is no systemd to talk to; `supervise render -o DIR` writes files elsewhere"
             )
-        with install_lock(self.places):
-            await recover(self.platform, self.places, report)
-            final = await self.plan()
-            if final.empty or (agreed and not agreed(final)):
-                return final, None
-            self._verified(final)
-            old = self._disk().manifests.get(self.target.project)
-            return final, await apply(final, self.platform, places=self.places, old=old, report=report)
+        try:
+            with install_lock(self.places):
+                return await self._under_lock(self.platform, report, agreed)
+        except OSError as error:
+            raise SuperviseError(
+                f'cannot write "{error.filename or self.places.units}": {error.strerror}; the next install goes on from here'
+            ) from error
+
+    async def _under_lock(
+        self, platform: Platform, report: Report, agreed: Callable[[Plan], bool] | None
+    ) -> tuple[Plan, Applied | None]:
+        await recover(platform, self.places, report)
+        final = await self.plan()
+        if final.empty or (agreed and not agreed(final)):
+            return final, None
+        self._verified(final)
+        old = self._disk().manifests.get(self.target.project)
+        return final, await apply(final, platform, places=self.places, old=old, report=report)
 
     def _disk(self) -> Disk:
         return read_disk(self.places, self.target.files)

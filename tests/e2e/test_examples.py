@@ -1,4 +1,4 @@
-"""Every example at every hardening level, from every place where people keep projects, in its own virtual environment."""
+"""Every example at every hardening level, from every place where people keep projects, with a virtual environment."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """An install may be killed, run out of disk or meet another: what systemd loads is always whole, the next one ends it.
 
-`strace` kills the install before each system call that changes a file, one run for each call. The oracle knows only what
-stood there before and what stands there after an undisturbed install.
+`strace` kills the install before each system call that changes a file, one run for each call. The oracle knows only
+what stood there before and what stands there after an undisturbed install.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import json
 import os
 import re
 import signal
+import subprocess
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
 
-from tests.lab import Lab
+from tests.lab import Lab, eventually
 
 pytestmark = pytest.mark.lab
 
@@ -28,6 +29,7 @@ CALLS = (
 )
 CALL = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<arguments>.*)")
 STRACE = ("strace", "-f", "-y", "-qq", "-o", "/root/log")
+PYTHON = "/usr/bin/python3"
 STAGED = ".supervise-new"
 INSTALL_OLD = ("supervise", "install", "-f", "/srv/demo/old.yaml", "--moved")
 INSTALL = ("supervise", "install", "-f", "/srv/demo/agents.yaml", "--moved")
@@ -38,16 +40,16 @@ Files = Mapping[str, bytes]
 OLD = """
 project: demo
 agents:
-  changed: {command: [sleep, "1"]}
-  removed: {command: [sleep, "2"]}
-  stays: {command: [sleep, "3"]}
+  changed: {command: [sleep, "1001"]}
+  removed: {command: [sleep, "1002"]}
+  stays: {command: [sleep, "1003"]}
 """
 NEW = """
 project: demo
 agents:
-  changed: {command: [sleep, "4"], auto_start: false}
-  stays: {command: [sleep, "3"]}
-  added: {command: [sleep, "5"], schedule: daily}
+  changed: {command: [sleep, "1004"], auto_start: false}
+  stays: {command: [sleep, "1003"]}
+  added: {command: [sleep, "1005"], schedule: daily}
 """
 
 
@@ -191,14 +193,17 @@ def test_a_first_install_and_the_last_uninstall_may_be_killed_too(empty: Lab) ->
     assert _files(empty) == {}
     empty.run(*INSTALL)
     first = Journey(empty, INSTALL, {}, _files(empty))
-    for point in first.points():
-        if point.call in ("rename", "unlink", "mkdir"):
-            _disturb(first, point)
+    for point in _some(first.points()):
+        _disturb(first, point)
     _save(empty)
     last = Journey(empty, UNINSTALL, first.after, {})
-    for point in last.points():
-        if point.call in ("rename", "unlink"):
-            _disturb(last, point)
+    for point in _some(last.points()):
+        _disturb(last, point)
+
+
+def _some(points: Sequence[Point]) -> Sequence[Point]:
+    """Every third file that is put in its place or taken away: the update above was killed everywhere."""
+    return [point for point in points if point.call in ("rename", "unlink")][::3]
 
 
 def _disturb(journey: Journey, point: Point) -> None:
@@ -229,3 +234,130 @@ def _assert_the_next_one_converges(journey: Journey, point: Point) -> None:
     assert _leftovers(lab) == [], point
     if journey.command == INSTALL:
         lab.run("supervise", "plan", "--check", *INSTALL[2:])
+
+
+# --- No room ----------------------------------------------------------------------------------------------------------
+
+
+PAGE = 4096
+
+
+@pytest.fixture
+def small_disk(empty: Lab) -> Iterator[Lab]:
+    """The old state installed and one agent of it running, on disks of their own that a test can fill."""
+    empty.run(*INSTALL_OLD)
+    empty.supervise("start", "removed")
+    for folder in (UNITS, OURS):
+        empty.sh(
+            f"cp -a {folder} /root/copy; mount -t tmpfs tmpfs {folder}; cp -a /root/copy/. {folder}; rm -r /root/copy"
+        )
+    yield empty
+    empty.sh(f"for it in {UNITS} {OURS}; do umount $it; done; rm -rf {UNITS}/agent@* {UNITS}/supervise* {OURS}; "
+             f"rm -f {UNITS}/multi-user.target.wants/supervise.target; systemctl daemon-reload; "
+             "systemctl stop 'agent@*'")  # fmt: skip
+
+
+def _leave_room(lab: Lab, folder: str, pages: int) -> None:
+    used = os.statvfs(lab.path(folder))
+    blocks = (used.f_blocks - used.f_bfree) * used.f_frsize // PAGE
+    lab.sh(f"mount -o remount,size={(blocks + pages) * PAGE} {folder}")
+
+
+def test_a_disk_that_is_full_for_units_changes_nothing(small_disk: Lab) -> None:
+    before = _files(small_disk)
+    pid = small_disk.run("systemctl", "show", "-P", "MainPID", "agent@removed").stdout
+    for pages in range(20):
+        _leave_room(small_disk, UNITS, pages)
+        done = small_disk.run(*INSTALL, check=False)
+        if done.returncode == 0:
+            break
+        assert done.returncode == 1
+        assert re.search(
+            rf'supervise: cannot write "{UNITS}/.*": No space left on device; nothing was changed', done.stderr
+        )
+        assert (_files(small_disk), _leftovers(small_disk)) == (before, [])
+        assert small_disk.run("systemctl", "show", "-P", "MainPID", "agent@removed").stdout == pid
+    assert pages > 2
+    small_disk.run("supervise", "plan", "--check", *INSTALL[2:])
+
+
+def test_a_disk_that_is_full_for_the_records_is_told_and_the_next_install_goes_on(small_disk: Lab) -> None:
+    failures = 0
+    for pages in range(20):
+        _leave_room(small_disk, OURS, pages)
+        done = small_disk.run(*INSTALL, check=False)
+        if done.returncode == 0:
+            break
+        failures += 1
+        assert done.returncode == 1
+        assert re.search(rf'supervise: cannot write "{OURS}/.*": No space left on device', done.stderr)
+        units = {path: content for path, content in _files(small_disk).items() if path.startswith(UNITS)}
+        assert all(_whole(content) for path, content in units.items() if not small_disk.path(path).is_symlink())
+    assert failures > 1
+    assert _leftovers(small_disk) == []
+    small_disk.run("supervise", "plan", "--check", *INSTALL[2:])
+
+
+@pytest.mark.parametrize("folder", [UNITS, OURS])
+def test_a_read_only_disk_is_told_in_one_line(small_disk: Lab, folder: str) -> None:
+    small_disk.sh(f"mount -o remount,ro {folder}")
+    done = small_disk.run(*INSTALL, check=False)
+    assert done.returncode == 1
+    assert re.search(rf'^supervise: cannot write "{folder}/.*": Read-only file system', done.stderr, re.MULTILINE)
+    assert "Traceback" not in done.stderr
+    small_disk.sh(f"mount -o remount,rw {folder}")
+    small_disk.run(*INSTALL)
+    assert _leftovers(small_disk) == []
+    small_disk.run("supervise", "plan", "--check", *INSTALL[2:])
+
+
+# --- Two at once ------------------------------------------------------------------------------------------------------
+
+HOLDER = """
+import fcntl, json, os, signal
+os.makedirs("/run/supervise", exist_ok=True)
+lock = open("/run/supervise/install.lock", "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+who = {"pid": os.getpid(), "user": "olga", "command": "supervise install -f x.yaml", "since": "2026-01-31T12:00:00+00:00"}
+json.dump(who, lock)
+lock.flush()
+print(os.getpid(), flush=True)
+signal.pause()
+"""
+
+
+def test_who_holds_the_lock_is_named(empty: Lab) -> None:
+    with empty.popen(PYTHON, "-c", HOLDER, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        pid = holder.stdout.readline().strip()
+        done = empty.run(*INSTALL, check=False)
+        empty.run("kill", "-9", pid)
+    assert done.returncode == 1
+    assert f"`supervise install -f x.yaml` (PID {pid}, olga) has been at it since 2026-01-31T12:00:00" in done.stderr
+    assert _files(empty) == {}
+    empty.run(*INSTALL)
+
+
+def test_of_two_installs_at_once_the_second_is_refused_and_names_the_first(empty: Lab) -> None:
+    """The first one waits for an agent that is removed and does not want to stop."""
+    stubborn = "trap '' TERM; echo ready > /tmp/ready; while :; do sleep 0.1; done"
+    old = f'project: demo\nagents:\n  stubborn: {{command: [sh, -c, "{stubborn}"], stop_timeout: 60s}}\n'
+    empty.write("/srv/demo/stubborn.yaml", old)
+    empty.supervise("install", "-f", "/srv/demo/stubborn.yaml", "--start")
+    eventually(empty.path("/tmp/ready").exists, "the stubborn agent")
+    first = empty.popen(*INSTALL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    eventually(lambda: _state(empty, "stubborn") == "deactivating", "the first install to stop it")
+    pid = json.loads(empty.read("/run/supervise/install.lock"))["pid"]
+    assert "install" in empty.read(f"/proc/{pid}/cmdline").split("\0")
+    for second in (INSTALL, UNINSTALL):
+        done = empty.run(*second, check=False)
+        assert done.returncode == 1
+        assert f"(PID {pid}, root)" in done.stderr
+        assert "supervise install -f /srv/demo/agents.yaml --moved" in done.stderr
+    empty.run("systemctl", "kill", "--signal=KILL", "agent@stubborn")
+    assert first.wait(30) == 0
+    empty.run("supervise", "plan", "--check", *INSTALL[2:])
+
+
+def _state(lab: Lab, name: str) -> str:
+    return lab.run("systemctl", "show", "-P", "ActiveState", f"agent@{name}").stdout.strip()
