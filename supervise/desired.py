@@ -72,6 +72,13 @@ def placed_here(hosts: Sequence[str] | None, host: Host) -> bool:
     return any(wanted in tags or fnmatch.fnmatchcase(host.name, wanted) for wanted in hosts)
 
 
+def host_tags(file: Path = Path("/etc/supervise/tags")) -> tuple[str, ...]:
+    """The tags of this machine, which `hosts: [tag:…]` refers to: words in one file, or SUPERVISE_HOST_TAGS."""
+    written = os.environ.get("SUPERVISE_HOST_TAGS")
+    text = written if written is not None else (file.read_text(encoding="utf-8") if file.is_file() else "")
+    return tuple(text.split())
+
+
 def in_waves(specs: Sequence[AgentSpec]) -> tuple[AgentSpec, ...]:
     """The specs by name, each with its wave: those that nothing depends on last, a few dozen in each."""
     depths = _depths({spec.name: tuple(_agents_named(spec.depends_on)) for spec in specs})
@@ -286,7 +293,8 @@ class _Builder:
         except ValueError as error:
             self._problem(str(error), name, "schedule")
             return None
-        self.previews[name] = tuple(sorted(run for calendar in found for run in calendar.next_runs))[:3]
+        runs = {run for calendar in found for run in calendar.next_runs}
+        self.previews[name] = tuple(sorted(runs, key=lambda run: run.partition(" ")[2])[:3])  # after the weekday
         return Schedule(
             calendars=tuple(calendar.expression for calendar in found),
             deadline=settings.deadline,

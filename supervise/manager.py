@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 from supervise.decide import copies, decide
@@ -352,13 +351,6 @@ def exit_code(results: Sequence[Result]) -> ExitCode:
 def asker() -> str:
     """Who gives the order, behind `sudo` too."""
     return os.environ.get("SUDO_USER") or getpass.getuser()
-
-
-def host_tags(file: Path = Path("/etc/supervise/tags")) -> tuple[str, ...]:
-    """The tags of this machine, which `hosts: [tag:…]` refers to: words in one file, or SUPERVISE_HOST_TAGS."""
-    written = os.environ.get("SUPERVISE_HOST_TAGS")
-    text = written if written is not None else (file.read_text(encoding="utf-8") if file.is_file() else "")
-    return tuple(text.split())
 
 
 async def _counted(work: Sequence[Coroutine[Any, Any, T]], count: Count) -> list[T]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_the_next_runs_are_those_in_utc() -> None:
     assert found.expression == "*-*-* 06:00 UTC"
     runs = [datetime.strptime(run, "%a %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC) for run in found.next_runs]
     assert {(run.hour, run.minute) for run in runs} == {(6, 0)}
-    assert [later - earlier for earlier, later in zip(runs, runs[1:], strict=False)] == [timedelta(days=1)] * 2
+    assert [later - earlier for earlier, later in pairwise(runs)] == [timedelta(days=1)] * 2
 
 
 def test_as_many_runs_as_asked_for_are_named_of_every_expression() -> None:
@@ -45,5 +46,5 @@ def test_a_zone_moves_the_hour() -> None:
 
 @pytest.mark.parametrize("expression", ["whenever", "25:00", "*-13-01", "18:00 Europe/Nowhere", "-x"])
 def test_what_systemd_does_not_take_is_refused_in_its_words(expression: str) -> None:
-    with pytest.raises(ValueError, match="systemd does not understand the calendar expression: .*[Ff]ailed to parse"):
+    with pytest.raises(ValueError, match=r"systemd does not understand the calendar expression: .*[Ff]ailed to parse"):
         calendars(["daily", expression])

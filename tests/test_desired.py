@@ -69,7 +69,7 @@ def test_an_agent_of_which_nothing_is_written_is_complete(tmp_path: Path) -> Non
 def test_paths_start_at_the_file_and_those_to_write_at_the_working_directory(tmp_path: Path) -> None:
     project, beside = tmp_path / "project", tmp_path / "beside"
     project.mkdir()
-    beside.mkdir()
+    (beside / "data").mkdir(parents=True)
     for name in ("settings.env", "token", "sealed"):
         (project / name).write_text("")
         (project / name).chmod(0o600)
@@ -78,12 +78,12 @@ def test_paths_start_at_the_file_and_those_to_write_at_the_working_directory(tmp
         "  a:\n"
         "    working_directory: ../beside\n"
         "    environment_file: settings.env\n"
-        "    writable_paths: [data, /srv/data, ../x]\n"
+        "    writable_paths: [data, /srv, ..]\n"
         "    secrets: {T: 'file:token', S: 'encrypted:sealed'}\n",
     )
     assert found.working_directory == beside
     assert found.environment_files == (project / "settings.env",)
-    assert found.writable_paths == (beside / "data", Path("/srv/data"), tmp_path / "x")
+    assert found.writable_paths == (beside / "data", Path("/srv"), tmp_path)
     assert found.secrets == (Secret("T", project / "token"), Secret("S", project / "sealed", encrypted=True))
 
 
@@ -93,9 +93,17 @@ def test_a_link_stays_as_it_is_written(tmp_path: Path) -> None:
     assert only(tmp_path, "  a: {working_directory: x/../current}").working_directory == tmp_path / "current"
 
 
-def test_a_path_below_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/ada")
-    assert absolute(Path("/srv"), "~/x/../y") == Path("/home/ada/y")
+def test_a_path_that_is_to_be_written_must_be_there(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, "  a: {writable_paths: [., data]}") == [
+        f'agents.yaml:4:27: agents.a.writable_paths.1: "{tmp_path}/data" does not exist; make it first'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"), [("x/../y", "/srv/y"), ("../x", "/x"), ("/x/./y", "/x/y"), (".", "/srv"), ("~/x", "/srv/~/x")]
+)
+def test_paths_are_joined_by_name_only(text: str, path: str) -> None:
+    assert absolute(Path("/srv"), text) == Path(path)
 
 
 def test_what_comes_before_is_resolved_like_the_command(tmp_path: Path) -> None:
@@ -189,6 +197,12 @@ def test_instances_are_numbered_as_soon_as_they_are_written(tmp_path: Path, keys
     assert {one.base for one in found.values()} == {"crowd"}
 
 
+def test_two_titles_may_not_become_the_same(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, "  a: {title: 'One of {host}'}\n  b: {title: One of alpha}\n") == [
+        'agents.yaml:5:14: agents.b.title: the title "One of alpha" is that of "a" too'
+    ]
+
+
 def test_who_depends_on_many_waits_for_each_of_them(tmp_path: Path) -> None:
     agents = "  crowd: {instances: 2}\n  a: {depends_on: [{crowd: required}, postgresql.service]}\n"
     assert specs(tmp_path, agents)["a"].depends_on == (
@@ -247,7 +261,7 @@ def test_users_and_groups_that_do_not_exist_are_named(tmp_path: Path) -> None:
 
 def test_root_must_be_written(tmp_path: Path) -> None:
     config = loaded(tmp_path, "agents:\n  a: {command: [/bin/sh], working_directory: /}\n")
-    with pytest.raises(ConfigError, match='agents.a.user: "/" belongs to root, and an agent runs as root only if'):
+    with pytest.raises(ConfigError, match=r'agents\.a\.user: "/" belongs to root, and an agent runs as root only if'):
         desired(config, SYSTEM)
     config = loaded(tmp_path, "agents:\n  a: {command: [/bin/sh], working_directory: /, user: root}\n")
     assert desired(config, SYSTEM).specs[0].user == "root"

@@ -16,10 +16,9 @@ import click
 
 from supervise.cli.output import problem_line
 from supervise.config import Config, find, load
-from supervise.desired import Desired, Host, desired
+from supervise.desired import Desired, Host, desired, host_tags
 from supervise.errors import ConfigError, Problem, UsageError
 from supervise.install.plan import conflicts
-from supervise.manager import host_tags
 from supervise.manifest import manifests
 from supervise.model import Scope, UnitFile
 from supervise.places import SYSTEM, Places, places

@@ -49,8 +49,9 @@ class Session:
             with install_lock(self.places):
                 return await self._under_lock(self.platform, report, agreed)
         except OSError as error:
+            where = error.filename or self.places.units
             raise SuperviseError(
-                f'cannot write "{error.filename or self.places.units}": {error.strerror}; the next install goes on from here'
+                f'cannot write "{where}": {error.strerror}; the next install goes on from here'
             ) from error
 
     async def _under_lock(

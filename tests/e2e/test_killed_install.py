@@ -318,8 +318,8 @@ import fcntl, json, os, signal
 os.makedirs("/run/supervise", exist_ok=True)
 lock = open("/run/supervise/install.lock", "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
-who = {"pid": os.getpid(), "user": "olga", "command": "supervise install -f x.yaml", "since": "2026-01-31T12:00:00+00:00"}
-json.dump(who, lock)
+since = "2026-01-31T12:00:00+00:00"
+json.dump({"pid": os.getpid(), "user": "olga", "command": "supervise install -f x.yaml", "since": since}, lock)
 lock.flush()
 print(os.getpid(), flush=True)
 signal.pause()
