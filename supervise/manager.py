@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from supervise.decide import copies, decide
 from supervise.errors import ExitCode, SuperviseError
 from supervise.exits import ending
+from supervise.guard import UP, obstacles
 from supervise.holds import read_holds, remove_hold, write_hold
 from supervise.manifest import Manifest, manifests, outdated
 from supervise.marker import edited
@@ -33,12 +34,12 @@ from supervise.model import (
     Phase,
     Process,
     RestartPolicy,
+    Scope,
     Snapshot,
     StatusRow,
     UnitState,
     World,
 )
-from supervise.observe.cgroups import UnitKind
 from supervise.observe.ending import end
 from supervise.observe.match import inside, outside
 from supervise.observe.scan import scan
@@ -47,7 +48,6 @@ from supervise.platforms import Platform
 from supervise.platforms.systemd.platform import Systemd
 from supervise.platforms.systemd.units import DROP_IN, started_unit, timer_name, unit_name
 
-UP = (Phase.ACTIVE, Phase.STARTING, Phase.QUEUED)
 RUNNING = (*UP, Phase.RESTARTING, Phase.STOPPING)
 SETTLE = timedelta(seconds=1)
 """How long a started agent must stay up before it counts as ready, until probes say more."""
@@ -213,29 +213,17 @@ class Manager:
     async def _blocked(
         self, specs: Sequence[AgentSpec], *, replace_copies: bool, states: Mapping[str, UnitState]
     ) -> dict[str, Result]:
+        """The agents that may not start. With `replace_copies` the copies in the way are ended here."""
         seen = scan()
-        if not seen.complete and self.places.scope.value == "system":
+        if not seen.complete and self.places.scope is Scope.SYSTEM:
             raise SuperviseError(
                 "cannot start anything: not all processes of this machine can be seen (hidepid?), so a copy may run"
             )
-        holds = read_holds(self.places)
-        foreground = inside(seen.processes, kind=UnitKind.RUN)
+        by_name = {spec.name: spec for spec in specs}
         blocked: dict[str, Result] = {}
-        for name, found in outside(specs, seen.processes).items():
-            spec = next(one for one in specs if one.name == name)
-            if name in holds:
-                hold = holds[name]
-                blocked[name] = _failed(name, f"it is held by {hold.by}: {hold.reason} (`supervise release {name}`)")
-            elif name in foreground:
-                pid = min(one.pid for one in foreground[name])
-                blocked[name] = _failed(name, f"it runs in the foreground (`supervise run`, PID {pid})")
-            elif found and states[name].phase in UP:
-                blocked[name] = _failed(name, f"it runs, and a copy runs outside its unit too: {copies(found)}")
-            elif found and not (replace_copies and await _end_all(found, spec)):
-                blocked[name] = _failed(
-                    name,
-                    f"a copy runs outside its unit: {copies(found)}; `supervise start {name} --replace` ends it first",
-                )
+        for name, why in obstacles(specs, seen.processes, holds=read_holds(self.places), states=states).items():
+            if not (replace_copies and why.removable and await _end_all(why.removable, by_name[name])):
+                blocked[name] = _failed(name, why.text)
         return blocked
 
     async def _start(self, spec: AgentSpec, state: UnitState) -> tuple[AgentSpec, Result]:

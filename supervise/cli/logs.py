@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import click
 
-from supervise.cli.options import agents_arguments, json_option, user_option
+from supervise.cli.options import Choice, agents_arguments, json_option
 
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
 PRIORITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
@@ -16,7 +16,6 @@ BAD, WARNING = 3, 4
 
 @click.command()
 @agents_arguments
-@user_option
 @json_option
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines as they come.")
 @click.option(
@@ -27,11 +26,7 @@ BAD, WARNING = 3, 4
 @click.option("--grep", metavar="PATTERN", help="Only lines that fit this regular expression.")
 @click.option("--priority", type=click.Choice(PRIORITIES), help="This bad or worse.")
 def command(
-    agents: tuple[str, ...],
-    everyone: bool,
-    tags: tuple[str, ...],
-    project: str | None,
-    as_user: bool,
+    choice: Choice,
     as_json: bool,
     follow: bool,
     lines: int | None,
@@ -55,9 +50,11 @@ def command(
     from supervise.platforms.systemd.units import timer_name, unit_name
     from supervise.selection import select
 
-    there = places(scope_of(as_user), os.environ, uid=os.getuid())
-    specs = [spec for manifest in manifests(there) if project in (None, manifest.project) for spec in manifest.agents]
-    chosen = select(specs, agents, everyone=everyone or not (agents or tags), tags=tags)
+    there = places(scope_of(choice.as_user), os.environ, uid=os.getuid())
+    specs = [
+        spec for manifest in manifests(there) if choice.project in (None, manifest.project) for spec in manifest.agents
+    ]
+    chosen = select(specs, choice.agents, everyone=choice.everyone or choice.unsaid, tags=choice.tags)
     units = tuple(
         unit
         for spec in chosen

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +15,22 @@ import click
 from supervise.places import SYSTEM, user_places
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The agents that a command line means, not looked up yet."""
+
+    agents: tuple[str, ...]
+    everyone: bool
+    tags: tuple[str, ...]
+    project: str | None
+    as_user: bool
+
+    @property
+    def unsaid(self) -> bool:
+        """Whether nobody was named: for reading that means all."""
+        return not (self.agents or self.everyone or self.tags)
 
 
 def file_options(command: Command) -> Command:
@@ -44,14 +62,24 @@ def project_option(command: Command) -> Command:
     )(command)
 
 
-def agents_arguments(command: Command) -> Command:
-    """Which agents: names, titles, globs, `--all`, `--tag`; and of which project."""
-    command = project_option(command)
-    command = click.option(
-        "--tag", "tags", multiple=True, metavar="TAG", help="Agents with this tag; may be repeated."
-    )(command)
-    command = click.option("-a", "--all", "everyone", is_flag=True, help="All agents.")(command)
-    return click.argument("agents", nargs=-1, metavar="[AGENT]…", shell_complete=complete_agent)(command)
+def agents_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which agents: names, titles, globs, `--all`, `--tag`, of which project and scope: one `choice` for the command."""
+
+    @wraps(command)
+    def chosen(
+        agents: tuple[str, ...],
+        everyone: bool,
+        tags: tuple[str, ...],
+        project: str | None,
+        as_user: bool,
+        **others: Any,
+    ) -> Any:
+        return command(Choice(agents, everyone, tags, project, as_user), **others)
+
+    tag = click.option("--tag", "tags", multiple=True, metavar="TAG", help="Agents with this tag; may be repeated.")
+    decorated = tag(user_option(project_option(chosen)))
+    decorated = click.option("-a", "--all", "everyone", is_flag=True, help="All agents.")(decorated)
+    return click.argument("agents", nargs=-1, metavar="[AGENT]…", shell_complete=complete_agent)(decorated)
 
 
 def complete_agent(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

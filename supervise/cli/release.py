@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervise.cli.options import agents_arguments, user_option
+from supervise.cli.options import Choice, agents_arguments
 
 if TYPE_CHECKING:
     from supervise.manager import Manager, Result
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @agents_arguments
-@user_option
 @click.option("--start", is_flag=True, help="Start them too.")
-def command(
-    agents: tuple[str, ...], everyone: bool, tags: tuple[str, ...], project: str | None, as_user: bool, start: bool
-) -> int:
-    """Take a hold back. Starts nothing without --start."""
+def command(choice: Choice, start: bool) -> int:
+    """Take a hold back.
+
+    Starts nothing without --start.
+    """
     from supervise.cli.acting import act
     from supervise.cli.output import print_result
 
@@ -28,4 +28,4 @@ def command(
         results = manager.release(chosen, tell=print_result)
         return results + (await manager.start(chosen, tell=print_result) if start else [])
 
-    return act(agents, everyone=everyone, tags=tags, project=project, as_user=as_user, verb=released)
+    return act(choice, released)

@@ -31,9 +31,9 @@ def command(
     systemd_version: int | None,
     agents: tuple[str, ...],
 ) -> None:
-    """Print the units that agents.yaml becomes. Nothing of this host is changed.
+    """Print the units that agents.yaml becomes.
 
-    With AGENTs only theirs. The same input gives the same bytes.
+    With AGENTs only theirs. The same input gives the same bytes; nothing of this host is changed.
     """
     from supervise.cli.output import progress
     from supervise.cli.wanted import print_warnings, scope_of, wanted

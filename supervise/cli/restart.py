@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import click
 
-from supervise.cli.options import agents_arguments, user_option
+from supervise.cli.options import Choice, agents_arguments
 
 
 @click.command()
 @agents_arguments
-@user_option
 @click.option("--batch", metavar="N|%", help="So many at a time; else all at once.")
 @click.option("--pause", default="0s", metavar="SPAN", help="Wait so long between batches.")
 @click.option(
     "--settle", default="2s", show_default=True, metavar="SPAN", help="How long one must stay up to count as ready."
 )
 def command(
-    agents: tuple[str, ...],
-    everyone: bool,
-    tags: tuple[str, ...],
-    project: str | None,
-    as_user: bool,
+    choice: Choice,
     batch: str | None,
     pause: str,
     settle: str,
@@ -34,12 +29,8 @@ def command(
     from supervise.cli.spans import batch_size, length
 
     return act(
-        agents,
-        everyone=everyone,
-        tags=tags,
-        project=project,
-        as_user=as_user,
-        verb=lambda manager, chosen: manager.restart(
+        choice,
+        lambda manager, chosen: manager.restart(
             chosen,
             tell=print_result,
             batch=batch_size(batch, len(chosen)),

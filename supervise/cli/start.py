@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import click
 
-from supervise.cli.options import agents_arguments, user_option
+from supervise.cli.options import Choice, agents_arguments
 
 
 @click.command()
 @agents_arguments
-@user_option
 @click.option("--replace", "replace_copies", is_flag=True, help="End copies that run outside their unit first.")
 @click.option(
     "--settle", default="1s", show_default=True, metavar="SPAN", help="How long it must stay up to count as started."
 )
 def command(
-    agents: tuple[str, ...],
-    everyone: bool,
-    tags: tuple[str, ...],
-    project: str | None,
-    as_user: bool,
+    choice: Choice,
     replace_copies: bool,
     settle: str,
 ) -> int:
@@ -33,12 +28,8 @@ def command(
     from supervise.cli.spans import length
 
     return act(
-        agents,
-        everyone=everyone,
-        tags=tags,
-        project=project,
-        as_user=as_user,
-        verb=lambda manager, chosen: manager.start(
+        choice,
+        lambda manager, chosen: manager.start(
             chosen, replace_copies=replace_copies, settle=length(settle), tell=print_result, count=counter("started")
         ),
     )

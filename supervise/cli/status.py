@@ -8,22 +8,17 @@ from typing import Any
 
 import click
 
-from supervise.cli.options import agents_arguments, json_option
+from supervise.cli.options import Choice, agents_arguments, json_option
 from supervise.errors import ExitCode
 
 
 @click.command()
 @agents_arguments
-@click.option("--user", "as_user", is_flag=True, help="Only your own systemd's agents.")
 @click.option("--system", "as_system", is_flag=True, help="Only the machine's agents.")
 @json_option
 @click.option("-w", "--watch", is_flag=True, help="Go on and show every change.")
 def command(
-    agents: tuple[str, ...],
-    everyone: bool,
-    tags: tuple[str, ...],
-    project: str | None,
-    as_user: bool,
+    choice: Choice,
     as_system: bool,
     as_json: bool,
     watch: bool,
@@ -35,8 +30,7 @@ def command(
     """
     from supervise.cli.status_view import gathered
 
-    choice = {"agents": agents, "everyone": everyone, "tags": tags, "project": project}
-    scopes = _scopes(as_user, as_system)
+    scopes = _scopes(choice.as_user, as_system)
 
     if watch:
         from supervise.cli.status_view import watched

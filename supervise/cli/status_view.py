@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from supervise.cli.options import Choice
 from supervise.cli.output import age, duration, local, mark, print_json, utc_now
 from supervise.decide import AS_WANTED
 from supervise.errors import ExitCode, NoSuchAgent, PlatformError
@@ -31,7 +32,6 @@ REFRESH = 2.0
 """Seconds after which `--watch` looks again even without a signal."""
 WITHOUT_DAEMON = "no reconciler is running: this is what systemd and one process scan show at this moment"
 
-Choice = Mapping[str, Any]
 Found = tuple[Manager, tuple[AgentSpec, ...], View]
 
 
@@ -39,7 +39,7 @@ async def gathered(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) ->
     """Print the status once; gives the exit code."""
     async with AsyncExitStack() as stack:
         managers = [
-            await stack.enter_async_context(managing(one, project=choice["project"])) for one in _installed(scopes)
+            await stack.enter_async_context(managing(one, project=choice.project)) for one in _installed(scopes)
         ]
         found = [(manager, chosen, await manager.status(chosen)) for manager, chosen in _chosen(managers, choice)]
         rows = {name: row for _, _, view in found for name, row in view.rows.items()}
@@ -51,18 +51,18 @@ async def gathered(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) ->
                     "agents": [row_json(row, found) for row in by_badness(rows.values())],
                 }
             )
-        elif len(rows) == 1 and choice["agents"]:
+        elif len(rows) == 1 and choice.agents:
             await _show_one(*found[0])
         else:
             click.echo(screen(rows.values(), utc_now()))
-    return _code(rows.values(), named=bool(choice["agents"]))
+    return _code(rows.values(), named=bool(choice.agents))
 
 
 async def watched(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) -> None:
     """Show the status again at every change, until interrupted."""
     async with AsyncExitStack() as stack:
         managers = [
-            await stack.enter_async_context(managing(one, project=choice["project"])) for one in _installed(scopes)
+            await stack.enter_async_context(managing(one, project=choice.project)) for one in _installed(scopes)
         ]
         chosen = _chosen(managers, choice)
         shown_last = ""
@@ -179,8 +179,8 @@ def _installed(scopes: Sequence[Scope]) -> list[Places]:
 
 def _chosen(managers: Sequence[Manager], choice: Choice) -> list[tuple[Manager, tuple[AgentSpec, ...]]]:
     everything = [spec for manager in managers for spec in manager.specs]
-    anyone = choice["everyone"] or not (choice["agents"] or choice["tags"])
-    names = {spec.name for spec in select(everything, choice["agents"], everyone=anyone, tags=choice["tags"])}
+    anyone = choice.everyone or choice.unsaid
+    names = {spec.name for spec in select(everything, choice.agents, everyone=anyone, tags=choice.tags)}
     parts = [(manager, tuple(spec for spec in manager.specs if spec.name in names)) for manager in managers]
     return [(manager, specs) for manager, specs in parts if specs]
 

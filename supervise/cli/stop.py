@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import click
 
-from supervise.cli.options import agents_arguments, user_option
+from supervise.cli.options import Choice, agents_arguments
 
 
 @click.command()
 @agents_arguments
-@user_option
-def command(agents: tuple[str, ...], everyone: bool, tags: tuple[str, ...], project: str | None, as_user: bool) -> int:
+def command(choice: Choice) -> int:
     """Stop agents.
 
     They start again at the next boot; `hold` keeps them down beyond it. Exit code 3 when none of them ran.
@@ -19,10 +18,6 @@ def command(agents: tuple[str, ...], everyone: bool, tags: tuple[str, ...], proj
     from supervise.cli.output import counter, print_result
 
     return act(
-        agents,
-        everyone=everyone,
-        tags=tags,
-        project=project,
-        as_user=as_user,
-        verb=lambda manager, chosen: manager.stop(chosen, tell=print_result, count=counter("stopped")),
+        choice,
+        lambda manager, chosen: manager.stop(chosen, tell=print_result, count=counter("stopped")),
     )

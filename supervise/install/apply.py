@@ -47,8 +47,9 @@ async def apply(plan: Plan, platform: Platform, *, places: Places, old: Manifest
         discard_staged(places)
         raise
     kept_agents = {unit.removeprefix("agent@").rpartition(".")[0] for unit in kept}
-    changes = [change for change in changes if not (change.kind is Kind.REMOVE and change.agent in kept_agents)]
-    disable = tuple(unit for unit in plan.disable if unit not in kept)
+    spared = {None, *kept_agents} if kept else set()  # its own files, and the shared ones that its unit needs
+    changes = [change for change in changes if not (change.kind is Kind.REMOVE and change.agent in spared)]
+    disable = tuple(unit for unit in plan.disable if not kept or unit not in (*kept, "supervise.target"))
     if disable:
         await platform.apply(UnitChanges(disable=disable))  # while their files are there
     if changes:
@@ -166,8 +167,9 @@ def _make_users_and_folders(places: Places, changes: Iterable[FileChange]) -> No
 def _write_manifest(plan: Plan, places: Places, old: Manifest | None, kept: Collection[str]) -> None:
     """After the reload, so that `since` is never before systemd knew the new units."""
     file = places.manifest(plan.project)
-    stays = tuple(spec for spec in (old.agents if old else ()) if spec.name in kept)
     manifest = plan.manifest
+    wanted = {spec.name for spec in manifest.agents} if manifest else set()
+    stays = tuple(spec for spec in (old.agents if old else ()) if spec.name in kept and spec.name not in wanted)
     if manifest is None and old and stays:
         manifest = replace(old, agents=())
     if manifest is None:

@@ -48,5 +48,5 @@ def _holder(path: Path) -> str:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return f"`{found['command']}` (PID {found['pid']}, {found['user']}) has been at it since {found['since']}"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "another install has just begun"

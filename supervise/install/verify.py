@@ -39,19 +39,17 @@ def complaints(files: Iterable[UnitFile], *, places: Places) -> tuple[str, ...]:
             capture_output=True,
             text=True,
             check=False,
-            env=_environment(places),
+            env=_environment(places, folder),
         )
     said = [line for line in done.stderr.replace(f"{folder}/", "").splitlines() if not HARMLESS.search(line)]
     ours = tuple(line for line in said if "agent@" in line or "supervise" in line)
     return ours or (tuple(said) if done.returncode else ())
 
 
-def _environment(places: Places) -> dict[str, str]:
-    """A user's manager, which `--user` imitates, cannot be without its folders."""
+def _environment(places: Places, folder: str) -> dict[str, str]:
+    """A user's manager, which `--user` imitates, cannot be without its folders; the second need not be there yet."""
     plain = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
-    if places.scope is Scope.SYSTEM:
-        return plain
-    return {**plain, "HOME": str(Path.home()), "XDG_RUNTIME_DIR": str(places.runtime.parent)}
+    return plain if places.scope is Scope.SYSTEM else {**plain, "HOME": str(Path.home()), "XDG_RUNTIME_DIR": folder}
 
 
 def _write(folder: Path, file: UnitFile, places: Places) -> Path:

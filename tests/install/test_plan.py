@@ -16,7 +16,7 @@ from supervise.install.plan import Disk, Kind, Plan, Seen, Target, conflicts, pl
 from supervise.manifest import Manifest, RunMark
 from supervise.marker import stamped
 from supervise.model import AgentSpec, Phase, Resources, Restart, Schedule, Scope, UnitState
-from supervise.platforms.systemd.units import drop_in, units
+from supervise.platforms.systemd.units import units
 from tests.nouns import NOW, copy, places_in, spec, state
 
 THERE = places_in(Path("/host"))
@@ -405,12 +405,6 @@ def test_a_target_that_is_not_enabled_is_noted_after_the_first_install() -> None
     assert any("supervise.target is not enabled for multi-user.target" in note for note in made.notes)
 
 
-def test_a_plan_of_nothing_for_nobody_is_empty() -> None:
-    files = {file.path: file.content for file in target().files}
-    made = planned(target(), replace(NOTHING, files=files, target_enabled=True, manifests=installed().manifests))
-    assert made.empty
-
-
 # --- Unique names -----------------------------------------------------------------------------------------------------
 
 
@@ -423,7 +417,3 @@ def test_a_name_or_title_of_another_project_is_a_conflict_that_names_its_file() 
 
 def test_a_project_is_in_no_conflict_with_itself() -> None:
     assert list(conflicts((SMA,), "trading", installed(SMA).manifests.values())) == []
-
-
-def test_a_drop_in_says_whose_it_is() -> None:
-    assert drop_in(SMA, places=THERE, version=252).path == DROP_IN

@@ -241,18 +241,20 @@ def _restarts(spec: AgentSpec, version: int) -> Iterator[Directive]:
 
 
 def _resources(spec: AgentSpec) -> Iterator[Directive]:
+    """Limits of the cgroup bite from the next reload on (measured on 252); those of the process at its next start."""
     limits = spec.resources
     table = (
         ("MemoryMax", limits.memory, "resources.memory"),
         ("MemoryHigh", limits.memory_high, "resources.memory_high"),
         ("CPUQuota", limits.cpu, "resources.cpu"),
         ("TasksMax", limits.tasks, "resources.tasks"),
-        ("LimitNOFILE", limits.open_files, "resources.open_files"),
         ("IOWeight", limits.io_weight, "resources.io_weight"),
     )
     for name, value, why in table:
         if value is not None:
-            yield _at_exec(name, str(value), why)
+            yield _service(name, str(value), why)
+    if limits.open_files is not None:
+        yield _at_exec("LimitNOFILE", limits.open_files, "resources.open_files")
     yield _at_exec("LimitCORE", "0", "no core dump at each watchdog kill")
 
 
