@@ -1,4 +1,4 @@
-"""Never twice, and never against a person's word: why an agent may not be started now. Pure.
+"""Never twice, and never against a person's word: why an agent may not be started now.
 
 Whoever starts agents asks here first, with a scan that is no older than the question.
 """

@@ -63,7 +63,7 @@ def project_option(command: Command) -> Command:
 
 
 def agents_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Which agents: names, titles, globs, `--all`, `--tag`, of which project and scope: one `choice` for the command."""
+    """Which agents: names, titles, globs, `--all`, `--tag`, of which project and scope: one `choice`."""
 
     @wraps(command)
     def chosen(
