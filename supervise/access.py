@@ -67,21 +67,27 @@ def obstacle(path: Path, who: Identity) -> str | None:
 
 
 def stranger_who_writes(path: Path, who: Identity) -> str | None:
-    """Who, besides this user and root, can change the file; None when nobody can."""
+    """Who, besides this user and root, can change the file or put another in its place; None when nobody can.
+
+    Of the folders further up only those that anybody may write count: above a home there is always somebody else's.
+    """
     holding = (path.parent, Path(os.path.realpath(path)).parent)
     for step in _steps(path):
         try:
             status = step.stat()
         except OSError:
             return None
-        if stat.S_ISDIR(status.st_mode) and (status.st_mode & stat.S_ISVTX or step not in holding):
+        folder = stat.S_ISDIR(status.st_mode)
+        if folder and status.st_mode & stat.S_ISVTX:
+            continue
+        if status.st_mode & stat.S_IWOTH:
+            return f'"{step}" may be written by anybody'
+        if folder and step not in holding:
             continue
         if status.st_uid not in (ROOT, who.uid):
             return f'"{step}" belongs to {_user_name(status.st_uid)}'
         if status.st_mode & stat.S_IWGRP and status.st_gid not in (ROOT, who.gid):
             return f'"{step}" may be written by group {_group_name(status.st_gid)}'
-        if status.st_mode & stat.S_IWOTH:
-            return f'"{step}" may be written by anybody'
     return None
 
 

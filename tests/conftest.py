@@ -6,6 +6,10 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("clean", database=None)  # leaves no folder behind, also where the checkout is read-only
+settings.load_profile("clean")
 
 REQUIRED = os.environ.get("SUPERVISE_REQUIRE_ALL") == "1"
 

@@ -192,3 +192,12 @@ def test_the_owner_of_a_file_has_a_name_or_a_number(folder: Path) -> None:
     assert owner(Path("/")) == "root"
     if os.getuid() == 0:
         assert owner(program(folder)) == str(STRANGER)
+
+
+def test_a_folder_above_that_anybody_may_write_counts(tmp_path: Path) -> None:
+    path = tmp_path / "open" / "own" / "program"
+    path.parent.mkdir(parents=True)
+    path.touch(mode=0o755)
+    assert stranger_who_writes(path, owner_of(path)) is None
+    path.parent.parent.chmod(0o777)
+    assert stranger_who_writes(path, owner_of(path)) == f'"{tmp_path}/open" may be written by anybody'

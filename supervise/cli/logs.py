@@ -35,9 +35,10 @@ def command(
     grep: str | None,
     priority: str | None,
 ) -> None:
-    """Show what agents wrote, and what systemd wrote about them.
+    """Show what agents wrote.
 
-    Several agents are merged by time, each with its own colour; without AGENTs all of them.
+    And what systemd wrote about them. Several agents are merged by time, each with its own colour; without AGENTs all
+    of them.
     """
     import os
 
