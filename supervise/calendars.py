@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from supervise.analyze import analyze
 
 ZONE = re.compile(r"UTC|[A-Z][A-Za-z]+(/[A-Za-z0-9_+-]+)+|[A-Z]{3,4}\d?[A-Z]{0,3}")
 WEEKDAYS = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*", re.IGNORECASE)
@@ -34,13 +35,7 @@ def calendars(expressions: Sequence[str], *, runs: int = 3) -> tuple[Calendar, .
 
 
 def _calendar(expression: str, runs: int) -> Calendar:
-    done = subprocess.run(
-        ["systemd-analyze", "calendar", f"--iterations={runs}", "--", expression],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC"},
-    )
+    done = analyze("calendar", f"--iterations={runs}", "--", expression)
     if done.returncode:
         raise ValueError(f"systemd does not understand the calendar expression: {done.stderr.strip()}")
     return Calendar(expression, tuple(NEXT.findall(done.stdout)))

@@ -133,8 +133,10 @@ def _job(spec: AgentSpec, unit: UnitState) -> Verdict | None:
         return None
     if unit.timer_active is False or (unit.timer_active is None and unit.next_run is None):
         return Verdict(Status.STOPPED, Reason.TIMER_STOPPED, "Its timer is not running, so it does not run by itself.")
-    if unit.phase is Phase.FAILED:
+    if unit.phase is Phase.FAILED and not unit.by_request:
         return Verdict(Status.ERROR, Reason.LAST_RUN_FAILED, f"Its last run {ending(unit)}.")
+    if unit.by_request:
+        return Verdict(Status.STOPPED, Reason.RUN_STOPPED, "Somebody stopped its last run; it waits for the next one.")
     return Verdict(Status.STOPPED, Reason.WAITING, "It waits for its next run.")
 
 

@@ -121,6 +121,11 @@ def test_a_job_whose_last_run_failed_is_an_error_until_the_next() -> None:
 
 
 @pytest.mark.parametrize("phase", [INACTIVE, FAILED])
+def test_a_job_whose_last_run_somebody_stopped_is_no_error(phase: Phase) -> None:
+    assert said(seen(phase, timer_active=True, by_request=True), job=True) == (Status.STOPPED, Reason.RUN_STOPPED)
+
+
+@pytest.mark.parametrize("phase", [INACTIVE, FAILED])
 @pytest.mark.parametrize("timer", [{"timer_active": False, "next_run": NOON}, {}])
 def test_a_job_whose_timer_is_off_does_not_run_by_itself(phase: Phase, timer: dict[str, Any]) -> None:
     assert said(seen(phase, **timer), job=True) == (Status.STOPPED, Reason.TIMER_STOPPED)
@@ -165,6 +170,10 @@ def test_a_clean_end_that_is_restarted_is_only_a_warning() -> None:
     exited = seen(RESTARTING, cause=Cause.CLEAN, exit=Exit(code=0))
     assert said(exited) == (Status.WARNING, Reason.EXITED)
     assert message(exited) == "It exited with code 0 and is started again soon."
+
+
+def test_a_failure_with_a_clean_exit_is_an_error_all_the_same() -> None:
+    assert said(seen(FAILED, cause=Cause.CLEAN, exit=Exit(code=0))) == (Status.ERROR, Reason.CRASHED)
 
 
 @pytest.mark.parametrize(
@@ -276,6 +285,9 @@ def test_all_well_is_running_in_the_agents_own_words(text: str, words: str) -> N
             id="stopped-before-ended",
         ),
         pytest.param(
+            seen(RESTARTING, by_request=True, **CRASH), None, False, Reason.CRASHED, id="stopped-only-while-down"
+        ),
+        pytest.param(
             seen(ACTIVE, outside=COPY, edited=True), None, False, Reason.DUPLICATE_PROCESS, id="duplicate-before-drift"
         ),
     ],
@@ -324,7 +336,7 @@ WORLDS = st.builds(
     observed=st.dictionaries(st.sampled_from((*NAMES, "stranger")), OBSERVATIONS),
     holds=st.dictionaries(st.sampled_from(NAMES), st.just(HOLD)),
 )
-OFTEN = settings(max_examples=60)
+OFTEN = settings(max_examples=40)
 
 
 @OFTEN

@@ -45,6 +45,7 @@ def test_an_edit_below_the_marker_shows(body: str, other: str) -> None:
         "\n# Managed by supervise: project=a agent=b file=c run=d\n",
         "# Managed by supervise: project=a agent=b run=d\n",
         "# Managed by supervise:\n",
+        "project=a agent=b file=c run=d\n# Managed by supervise: project=a agent=b file=c run=d\n",
     ],
 )
 def test_a_file_without_a_whole_marker_in_its_first_line_is_not_ours(content: str) -> None:

@@ -35,6 +35,11 @@ def test_nothing_shown_acts(text: str) -> None:
     assert not [character for character in shown(text) if acts(character)]
 
 
+def test_each_character_that_acts_is_replaced_and_no_other() -> None:
+    for character in map(chr, range(0x10000)):
+        assert (shown(character) != character) is acts(character), hex(ord(character))
+
+
 @given(ANYTHING)
 def test_what_is_shown_is_shown_as_it_is(text: str) -> None:
     assert shown(shown(text)) == shown(text)

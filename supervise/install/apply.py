@@ -140,10 +140,14 @@ def read_journal(places: Places) -> list[FileChange]:
 
 async def _stop(plan: Plan, platform: Platform, report: Report) -> dict[str, str]:
     """Stop what is removed. A unit that will not stop keeps its files, lest its process be without a unit."""
-    if plan.stop:
-        report(f"stopping {len(plan.stop)} units that are removed")
-    reasons = await asyncio.gather(*(_why_it_runs_on(unit, platform) for unit in plan.stop))
-    return {unit: why for unit, why in zip(plan.stop, reasons, strict=True) if why}
+    agents = [unit for unit in plan.stop if unit != "supervise.target"]
+    if agents:
+        report(f"stopping {len(agents)} units that are removed")
+    reasons = await asyncio.gather(*(_why_it_runs_on(unit, platform) for unit in agents))
+    kept = {unit: why for unit, why in zip(agents, reasons, strict=True) if why}
+    if not kept and agents != list(plan.stop):
+        await _why_it_runs_on("supervise.target", platform)  # it holds no process; without its file it would linger on
+    return kept
 
 
 async def _why_it_runs_on(unit: str, platform: Platform) -> str | None:

@@ -124,7 +124,7 @@ def plan(target: Target, disk: Disk, seen: Seen, *, places: Places) -> Plan:
         changes=changes,
         enable=enable,
         disable=disable,
-        stop=tuple(_stops(target, changes, seen)),
+        stop=tuple(_stops(target, changes, disk, seen)),
         restart=dict(_restarts(target, changes, old, seen)),
         start=tuple(spec.name for spec in target.specs if _should_run(spec, seen)),
         outside={name: found for name, found in seen.outside.items() if found},
@@ -218,8 +218,12 @@ def _ours_to_remove(content: str, target: Target, disk: Disk) -> bool:
     found = marker(content)
     if found is None:
         return False
-    last = target.remove and not set(disk.manifests) - {target.project}
-    return found.project == target.project or (found.project == SHARED and last)
+    return found.project == target.project or (found.project == SHARED and _is_last(target, disk))
+
+
+def _is_last(target: Target, disk: Disk) -> bool:
+    """Whether nothing of ours is left on this host afterwards."""
+    return target.remove and not set(disk.manifests) - {target.project}
 
 
 # --- Enablement -------------------------------------------------------------------------------------------------------
@@ -232,7 +236,7 @@ def _enablement(target: Target, old: Manifest | None, disk: Disk) -> tuple[tuple
     enable = [unit for unit, spec in now.items() if spec.auto_start and _decided(before.get(unit), spec)]
     disable = [unit for unit, spec in now.items() if not spec.auto_start and _decided(before.get(unit), spec)]
     gone = [unit for unit in before if unit not in now]
-    if target.remove and not set(disk.manifests) - {target.project}:
+    if _is_last(target, disk):
         gone.append("supervise.target")
     elif not disk.manifests and not target.remove and not disk.target_enabled:
         enable.append("supervise.target")
@@ -249,7 +253,7 @@ def _decided(before: AgentSpec | None, spec: AgentSpec) -> bool:
 # --- What runs --------------------------------------------------------------------------------------------------------
 
 
-def _stops(target: Target, changes: Sequence[FileChange], seen: Seen) -> Iterator[str]:
+def _stops(target: Target, changes: Sequence[FileChange], disk: Disk, seen: Seen) -> Iterator[str]:
     """Units whose file goes, and the service of an agent that has become a job."""
     for change in changes:
         if change.kind is Kind.REMOVE and change.agent:
@@ -258,6 +262,8 @@ def _stops(target: Target, changes: Sequence[FileChange], seen: Seen) -> Iterato
     for spec in target.specs:
         if spec.name in became_job and _phase(seen, spec.name) in UP:
             yield unit_name(spec.name)
+    if _is_last(target, disk):
+        yield "supervise.target"
 
 
 def _restarts(

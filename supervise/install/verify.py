@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from supervise.analyze import analyze
 from supervise.model import Scope, UnitFile
 from supervise.places import Places
 
@@ -26,21 +26,9 @@ def complaints(files: Iterable[UnitFile], *, places: Places) -> tuple[str, ...]:
         names = sorted({name for name in map(_verifiable, roots) if name})
         if not names:
             return ()
-        user = ["--user"] if places.scope is Scope.USER else []
-        done = subprocess.run(
-            [
-                "systemd-analyze",
-                *user,
-                "verify",
-                "--recursive-errors=yes",
-                "--man=no",
-                *(f"{folder}/{name}" for name in names),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=_environment(places, folder),
-        )
+        user = ("--user",) if places.scope is Scope.USER else ()
+        options = (*user, "verify", "--recursive-errors=yes", "--man=no")
+        done = analyze(*options, *(f"{folder}/{name}" for name in names), **_environment(places, folder))
     said = [line for line in done.stderr.replace(f"{folder}/", "").splitlines() if not HARMLESS.search(line)]
     ours = tuple(line for line in said if "agent@" in line or "supervise" in line)
     return ours or (tuple(said) if done.returncode else ())
@@ -48,8 +36,7 @@ def complaints(files: Iterable[UnitFile], *, places: Places) -> tuple[str, ...]:
 
 def _environment(places: Places, folder: str) -> dict[str, str]:
     """A user's manager, which `--user` imitates, cannot be without its folders; the second need not be there yet."""
-    plain = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
-    return plain if places.scope is Scope.SYSTEM else {**plain, "HOME": str(Path.home()), "XDG_RUNTIME_DIR": folder}
+    return {} if places.scope is Scope.SYSTEM else {"HOME": str(Path.home()), "XDG_RUNTIME_DIR": folder}
 
 
 def _write(folder: Path, file: UnitFile, places: Places) -> Path:

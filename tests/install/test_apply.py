@@ -75,9 +75,8 @@ def uninstall(machine: Machine) -> Applied:
 
 
 def run(machine: Machine, *names: str) -> None:
-    """Agents that run when the test begins, a job's timer too."""
+    """Agents that run when the test begins."""
     machine.running |= {f"agent@{name}.service" for name in names}
-    machine.running |= {"agent@nightly.timer"} & {f"agent@{name}.timer" for name in names}
 
 
 def manifest(there: Places) -> Manifest | None:
@@ -148,6 +147,7 @@ def test_what_is_removed_is_stopped_and_disabled_while_its_files_are_there(there
 def test_an_uninstall_leaves_nothing_of_ours(there: Places, machine: Machine) -> None:
     install(machine, SMA, JOB)
     run(machine, "sma")
+    machine.running.add("supervise.target")
     uninstall(machine)
     assert machine.running == set()
     assert machine.files() == {}
@@ -209,11 +209,14 @@ def test_what_did_not_stop_goes_with_the_next_install(there: Places, machine: Ma
 def test_an_uninstall_keeps_all_that_a_unit_needs_which_does_not_stop(there: Places, machine: Machine) -> None:
     install(machine, SMA, FEED)
     stuck(machine, "feed")
+    machine.running.add("supervise.target")
     uninstall(machine)
+    assert machine.running == {"agent@feed.service", "supervise.target"}
     assert {drop_in(there, "feed"), there.units / "agent@.service", there.units / "supervise.slice"} <= set(
         machine.loaded
     )
     assert not drop_in(there, "sma").exists()
+    assert machine.links() == {"supervise.target/agent@feed.service", "multi-user.target/supervise.target"}
     assert agents(there) == ["feed"]
     machine.stubborn.clear()
     uninstall(machine)

@@ -218,13 +218,13 @@ def test_a_shared_file_of_a_newer_version_is_left_and_noted() -> None:
 def test_shared_files_stay_while_another_project_is_installed() -> None:
     made = planned(REMOVAL, and_another_project(installed(SMA), spec("page")))
     assert files_of(made, Kind.REMOVE) == {DROP_IN, THERE.units / "supervise.target.d/trading.conf"}
-    assert made.disable == ("agent@sma.service",)
+    assert made.disable == made.stop == ("agent@sma.service",)
 
 
 def test_shared_files_go_with_the_last_project() -> None:
     made = planned(REMOVAL, installed(SMA))
     assert SLICE in files_of(made, Kind.REMOVE)
-    assert made.disable == ("agent@sma.service", "supervise.target")
+    assert made.disable == made.stop == ("agent@sma.service", "supervise.target")
     assert made.manifest is None
     assert made.manifest_changes
 
@@ -411,7 +411,7 @@ def test_a_target_that_is_not_enabled_is_noted_after_the_first_install() -> None
 def test_a_name_or_title_of_another_project_is_a_conflict_that_names_its_file() -> None:
     others = and_another_project(NOTHING, spec("sma"), spec("page.1", title="Crossover")).manifests.values()
     found = list(conflicts((SMA, spec("x", title="Crossover"), spec("page"), spec("free")), "trading", others))
-    assert [(agent, key) for agent, key, _ in found] == [("sma", ""), ("sma", "title"), ("x", "title"), ("page", "")]
+    assert {(agent, key) for agent, key, _ in found} == {("sma", ""), ("sma", "title"), ("x", "title"), ("page", "")}
     assert all('project "web" (/srv/web/agents.yaml)' in text for _, _, text in found)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from supervise.model import Scope
 from supervise.places import Places
 from supervise.platforms.systemd.enablement import enabled_units, masked_units, target_enabled
 from tests.nouns import places_in
@@ -45,6 +47,14 @@ def test_the_target_is_enabled_where_the_boot_target_of_its_scope_wants_it(there
     assert not target_enabled(there)
     link(there.units / "multi-user.target.wants/supervise.target", "../supervise.target")
     assert target_enabled(there)
+
+
+def test_a_users_target_is_wanted_by_another_one(there: Places) -> None:
+    own = replace(there, scope=Scope.USER)
+    link(own.units / "multi-user.target.wants/supervise.target", "../supervise.target")
+    assert not target_enabled(own)
+    link(own.units / "default.target.wants/supervise.target", "../supervise.target")
+    assert target_enabled(own)
 
 
 def test_masked_is_what_leads_to_the_null_device(there: Places) -> None:
