@@ -17,8 +17,7 @@ from supervise.model import AgentSpec, Hardening, Notify, Scope
 from supervise.platforms.systemd.directives import command, rest_of_line
 from supervise.platforms.systemd.hardening import directives, left_out
 from supervise.platforms.systemd.hardening_rules import RULES
-from tests.examples.running import EXAMPLES
-from tests.lab import Lab, eventually
+from tests.lab import Lab
 
 pytestmark = pytest.mark.lab
 
@@ -397,38 +396,3 @@ def test_strict_scores_two_at_most(machine: Machine, folder: str) -> None:
     file = f"{UNITS[Scope.SYSTEM]}/{machine.unit(spec, 'NotifyAccess=main', kind='exec')}"
     machine.lab.run("systemd-analyze", "security", "--offline=yes", "--threshold=20", "--no-pager", file)
     machine.lab.run("systemd-analyze", "verify", "--recursive-errors=yes", "--man=no", file)
-
-
-# --- The examples -----------------------------------------------------------------------------------------------------
-
-EXAMPLE = {
-    "market_data": ("run_api.py", "serving bars on"),
-    "sma": ("sma.py", "watching BTC"),
-    "tweet_scraper": ("-m scraper --source crypto", "6 new posts"),
-    "content_collector": ("collect.py", "collected harbour.md"),
-    "chaos": ("chaos.py 'flood 2'", "flood 2 of 2"),
-}
-WRITES = {"tweet_scraper": "state", "content_collector": "data", "chaos": "."}
-
-
-@pytest.mark.parametrize("place", PLACES)
-def test_every_example_runs_at_every_level(machine: Machine, place: str) -> None:
-    """All of them at once: they share nothing but the virtual environment."""
-    expected = {}
-    for (example, (argv, line)), level in itertools.product(EXAMPLE.items(), LEVELS):
-        folder = f"{place}/{level}/{example}"
-        machine.own(f"{place}/{level}")
-        subprocess.run(["cp", "-r", EXAMPLES / example, machine.lab.path(folder)], check=True)
-        machine.lab.run("chown", "-R", "hana:hana", folder)
-        writable = [Path(folder, WRITES[example])] if example in WRITES else []
-        spec = agent(level, Scope.SYSTEM, place, *map(str, writable))
-        words = tuple(machine.lab.run("sh", "-c", f"printf '%s\\n' {argv}").stdout.splitlines())
-        spec = replace(spec, working_directory=Path(folder), command=(*spec.command, *words))
-        expected[machine.unit(spec, "Environment=PORT=0 PYTHONUNBUFFERED=1", kind="exec")] = line
-    machine.ctl(Scope.SYSTEM, "daemon-reload")
-    machine.ctl(Scope.SYSTEM, "start", *expected)
-    try:
-        for name, line in expected.items():
-            eventually(lambda name=name, line=line: line in machine.said(name), f"{line!r} of {name}")  # type: ignore[misc]
-    finally:
-        machine.ctl(Scope.SYSTEM, "stop", *expected)
