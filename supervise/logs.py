@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,6 +28,8 @@ def journal_command(query: LogQuery, *, scope: Scope) -> tuple[str, ...]:
         options.append("--follow")
     if query.lines is not None:
         options.append(f"--lines={query.lines}")
+    if _from_the_end(query):
+        options.append("--reverse")
     elif query.follow:
         options.append("--lines=10")
     for option, value in (
@@ -66,10 +68,13 @@ async def read_journal(query: LogQuery, *, scope: Scope) -> AsyncIterator[LogLin
     assert process.stdout is not None
     assert process.stderr is not None
     try:
-        async for raw in process.stdout:
-            entry = json.loads(raw)
-            if _unit(entry) in query.units and _of_invocation(entry, query.invocation):
-                yield log_line(entry)
+        lines = _lines(process.stdout, query)
+        if _from_the_end(query):
+            for line in reversed([line async for line in lines]):
+                yield line
+        else:
+            async for line in lines:
+                yield line
         complaint = (await process.stderr.read()).decode(errors="replace").strip()
         if await process.wait() not in (0, 1) or (process.returncode == 1 and complaint):
             raise SuperviseError(f"cannot read the journal: {complaint}")
@@ -77,6 +82,19 @@ async def read_journal(query: LogQuery, *, scope: Scope) -> AsyncIterator[LogLin
         if process.returncode is None:
             process.terminate()
             await process.wait()
+
+
+def _from_the_end(query: LogQuery) -> bool:
+    """Whether the last lines are wanted: journalctl takes `--lines` as the first ones after `--since`, and looks for a
+    `--grep` in no more than these, unless it reads backwards."""
+    return query.lines is not None and not query.follow
+
+
+async def _lines(raw: AsyncIterable[bytes], query: LogQuery) -> AsyncIterator[LogLine]:
+    async for one in raw:
+        entry = json.loads(one)
+        if _unit(entry) in query.units and _of_invocation(entry, query.invocation):
+            yield log_line(entry)
 
 
 def log_line(entry: dict[str, Any]) -> LogLine:

@@ -231,9 +231,9 @@ class Manager:
             return spec, Result(spec.name, True, f"runs already (PID {state.pid})")
         if spec.schedule and state.timer_active:
             return spec, Result(spec.name, True, "its timer runs already")
-        outcome = await self.platform.perform(
-            Action(ActionKind.RESET_AND_START, spec.name, started_unit(spec), "asked for")
-        )
+        waits = state.phase is Phase.RESTARTING and not spec.schedule  # a start would wait as long, up to restart.delay
+        kind = ActionKind.RESTART if waits else ActionKind.RESET_AND_START
+        outcome = await self.platform.perform(Action(kind, spec.name, started_unit(spec), "asked for"))
         if not outcome.ok:
             return spec, _failed(spec.name, outcome.detail)
         return spec, Result(spec.name, True, "started" if not spec.schedule else "its timer runs")

@@ -42,7 +42,7 @@ def own_lab() -> Iterator[Lab]:
         yield booted
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A file's tests stay together on one worker, so that its fixtures are made once."""
     for item in items:

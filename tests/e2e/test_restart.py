@@ -1,13 +1,15 @@
-"""The daily verbs on agents that run: restart in batches, hold, stop, status, logs, and an install that has nothing to do.
+"""The daily verbs: restart in batches, hold, stop, status, logs, and an install that has nothing to do.
 
 Who runs since when is asked of systemd, what was written of the disk.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -33,13 +35,14 @@ print("<3>it burns", "<4>it smells", "<7>nobody cares", "END", sep="\\n", flush=
 signal.pause()
 """
 TURNS = """
-import os, signal, sys
+import os, signal, sys, time
 mine, next_ = sys.argv[1:]
 read = os.open(mine, os.O_RDWR)
 write = os.open(next_, os.O_RDWR)
 for number in range(10):
     os.read(read, 1)
     print(f"turn {number}", flush=True)
+    time.sleep(0.05)  # the journal reads two pipes at once in no order
     os.write(write, b"x")
 signal.pause()
 """
@@ -79,8 +82,9 @@ def host(machine: Lab) -> Lab:
     machine.sh(
         "systemctl stop agent@late agent@tick agent@tock; systemctl reset-failed; systemctl start supervise.target"
     )
-    for name in CREW:
-        machine.run("systemctl", "start", f"agent@{name}")
+    machine.sh(
+        "for it in %s; do systemctl is-active -q agent@$it || systemctl restart agent@$it; done" % " ".join(CREW)
+    )
     return machine
 
 
@@ -117,7 +121,7 @@ def test_restart_goes_batch_by_batch_with_a_pause(host: Lab, batch: str, sizes: 
     for size in sizes:
         batches.append(times[begin : begin + size])
         begin += size
-    gaps = [min(later) - max(earlier) for earlier, later in zip(batches, batches[1:], strict=False)]
+    gaps = [min(later) - max(earlier) for earlier, later in itertools.pairwise(batches)]
     assert [gap for gap in gaps if gap < 250_000] == []
 
 
@@ -257,24 +261,21 @@ def test_status_of_one_tells_its_end_and_its_last_words(host: Lab) -> None:
 def test_a_follower_loses_no_line_of_an_agent_that_starts_later(host: Lab, words: tuple[str, ...]) -> None:
     with host.popen("supervise", "logs", "-f", "--json", *words, stdout=subprocess.PIPE) as follower:
         assert follower.stdout is not None
-        # what it shows of a1's restart proves that it listens
-        eventually(lambda: host.sh("pgrep -f 'journalctl.*--follow' || true"), "journalctl")
+        eventually(lambda: host.sh("pgrep -f '[j]ournalctl.*--follow' || true"), "the follower to follow")
         mark = int(host.sh("date +%s%N")) // 1000
         host.supervise("start", "late", "--settle", "0s")
         seen = []
         for raw in follower.stdout:
             line = json.loads(raw)
-            if line["name"] == "late" and not line["by_manager"] and _microseconds(host, line["at"]) >= mark:
+            if line["name"] == "late" and not line["by_manager"] and _microseconds(line["at"]) >= mark:
                 seen.append(line["text"])
                 if line["text"] == "END":
                     break
-        host.sh("pkill -f 'journalctl.*--follow'")
+        host.sh("pkill -f '[s]upervise logs'")
     assert seen == [*(f"late line {number}" for number in range(100)), "it burns", "it smells", "nobody cares", "END"]
 
 
-def _microseconds(lab: Lab, at: str) -> int:
-    from datetime import datetime
-
+def _microseconds(at: str) -> int:
     return round(datetime.fromisoformat(at).timestamp() * 1_000_000)
 
 
@@ -292,20 +293,22 @@ def test_logs_are_chosen_by_number_pattern_priority_and_time(host: Lab) -> None:
     assert set(texts("--grep", "line 4[0-9]$")) == {f"late line {number}" for number in range(40, 50)}
     assert texts("--since", "1 hour ago")[-1] == "END"
     assert texts("--since", "2 hours ago", "--until", "1 hour ago") == []
-    assert texts("--since", "today", "-n", "1") == ["END"]
+    assert texts("--since", "1 hour ago", "-n", "1") == ["END"]
+    assert texts("--grep", "line 4", "-n", "2") == ["late line 48", "late line 49"]
     bad = host.supervise("logs", "late", "--since", "yesteryear", check=False)
     assert bad.returncode == 1
     assert "Failed to parse timestamp: yesteryear" in bad.stderr
 
 
 def test_several_agents_are_merged_in_the_order_of_time(host: Lab) -> None:
-    """Each waits for the other's turn, so the true order is known."""
+    """They take turns: each waits for the other's."""
     host.supervise("start", "tick", "tock", "--settle", "0s")
     host.sh(f"printf x 1<> {HOME}/tick")
     eventually(lambda: "turn 9" in host.supervise("logs", "tock", "-n", "1").stdout, "the last turn")
     lines = [json.loads(line) for line in host.supervise("logs", "tick", "tock", "--json").stdout.splitlines()]
     turns = [(line["name"], line["text"]) for line in lines if line["text"].startswith("turn ")]
     assert turns == [(name, f"turn {number}") for number in range(10) for name in ("tick", "tock")]
+    assert [line["at"] for line in lines] == sorted(line["at"] for line in lines)
 
 
 # --- Nothing to do ----------------------------------------------------------------------------------------------------
