@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,16 +24,12 @@ LONGEST_LINE = 16 * 1024 * 1024
 
 
 def journal_command(query: LogQuery, *, scope: Scope) -> tuple[str, ...]:
-    """The words of the `journalctl` that answers the query."""
+    """The words of the `journalctl` that answers the query. A follower shows all since `since`, or only what comes."""
     options = ["journalctl", "--output=json", f"--output-fields={FIELDS}", "--no-pager", "--all"]
     if query.follow:
-        options.append("--follow")
-    if query.lines is not None:
-        options.append(f"--lines={query.lines}")
-    if _from_the_end(query):
-        options.append("--reverse")
-    elif query.follow:
-        options.append("--lines=10")
+        options += ["--follow", "--no-tail" if query.since else "--lines=0"]
+    elif query.lines is not None:
+        options += [f"--lines={query.lines}", "--reverse"]
     for option, value in (
         ("since", query.since),
         ("until", query.until),
@@ -49,7 +47,7 @@ def _matches(query: LogQuery, scope: Scope) -> Iterator[str]:
         if scope is Scope.SYSTEM
         else ("_SYSTEMD_USER_UNIT", "USER_UNIT", "_SYSTEMD_USER_SLICE")
     )
-    if query.follow and query.lines in (None, 0):
+    if query.follow:
         yield f"{slice_}=supervise.slice"
     else:
         yield from (f"{ours}={unit}" for unit in query.units)
@@ -59,6 +57,23 @@ def _matches(query: LogQuery, scope: Scope) -> Iterator[str]:
 
 async def read_journal(query: LogQuery, *, scope: Scope) -> AsyncIterator[LogLine]:
     """The lines of the query's units. Raises SuperviseError with journalctl's own words."""
+    if not query.follow or query.lines == 0:
+        async for entry in _entries(query, scope):
+            yield log_line(entry)
+        return
+    before = f"@{time.time():.6f}"  # a line of the very moment is seen twice rather than not at all, and shown once
+    known = set()
+    async for entry in _entries(replace(query, follow=False), scope):
+        known.add(entry["__CURSOR"])
+        yield log_line(entry)
+    async for entry in _entries(replace(query, lines=None, since=before), scope):
+        if entry["__CURSOR"] not in known:
+            yield log_line(entry)
+
+
+async def _entries(query: LogQuery, scope: Scope) -> AsyncIterator[dict[str, Any]]:
+    """Entries in the order of time. The last N are read backwards: from the front `--lines` means the first after
+    `--since`, and `--grep` would look at no more than these."""
     process = await asyncio.create_subprocess_exec(
         *journal_command(query, scope=scope),
         stdout=asyncio.subprocess.PIPE,
@@ -68,13 +83,13 @@ async def read_journal(query: LogQuery, *, scope: Scope) -> AsyncIterator[LogLin
     assert process.stdout is not None
     assert process.stderr is not None
     try:
-        lines = _lines(process.stdout, query)
-        if _from_the_end(query):
-            for line in reversed([line async for line in lines]):
-                yield line
+        wanted = _wanted(process.stdout, query)
+        if query.lines is not None and not query.follow:
+            for entry in reversed([entry async for entry in wanted]):
+                yield entry
         else:
-            async for line in lines:
-                yield line
+            async for entry in wanted:
+                yield entry
         complaint = (await process.stderr.read()).decode(errors="replace").strip()
         if await process.wait() not in (0, 1) or (process.returncode == 1 and complaint):
             raise SuperviseError(f"cannot read the journal: {complaint}")
@@ -84,17 +99,11 @@ async def read_journal(query: LogQuery, *, scope: Scope) -> AsyncIterator[LogLin
             await process.wait()
 
 
-def _from_the_end(query: LogQuery) -> bool:
-    """Whether the last lines are wanted: journalctl takes `--lines` as the first ones after `--since`, and looks for a
-    `--grep` in no more than these, unless it reads backwards."""
-    return query.lines is not None and not query.follow
-
-
-async def _lines(raw: AsyncIterable[bytes], query: LogQuery) -> AsyncIterator[LogLine]:
-    async for one in raw:
-        entry = json.loads(one)
+async def _wanted(raw: AsyncIterable[bytes], query: LogQuery) -> AsyncIterator[dict[str, Any]]:
+    async for line in raw:
+        entry = json.loads(line)
         if _unit(entry) in query.units and _of_invocation(entry, query.invocation):
-            yield log_line(entry)
+            yield entry
 
 
 def log_line(entry: dict[str, Any]) -> LogLine:

@@ -33,13 +33,12 @@ BOTH = [*OURS, "+", *ABOUT]
     ("query", "expected"),
     [
         ({}, BOTH),
-        ({"lines": 5}, ["--lines=5", *BOTH]),
-        ({"lines": 0}, ["--lines=0", *BOTH]),
+        ({"lines": 5}, ["--lines=5", "--reverse", *BOTH]),
+        ({"lines": 0}, ["--lines=0", "--reverse", *BOTH]),
         ({"since": "today", "until": "12:00"}, ["--since=today", "--until=12:00", *BOTH]),
         ({"grep": "a b|c"}, ["--grep=a b|c", *BOTH]),
         ({"grep": ""}, ["--grep=", *BOTH]),
         ({"priority": 0}, ["--priority=0", *BOTH]),
-        ({"follow": True, "lines": 5}, ["--follow", "--lines=5", *BOTH]),
     ],
 )
 def test_a_question_asks_for_what_units_wrote_and_what_is_said_of_them(
@@ -48,9 +47,9 @@ def test_a_question_asks_for_what_units_wrote_and_what_is_said_of_them(
     assert words(**query) == expected
 
 
-@pytest.mark.parametrize(("lines", "said"), [(None, "--lines=10"), (0, "--lines=0")])
-def test_a_follower_matches_the_slice_so_that_units_may_appear_later(lines: int | None, said: str) -> None:
-    assert words(follow=True, lines=lines) == ["--follow", said, "_SYSTEMD_SLICE=supervise.slice", "+", *ABOUT]
+@pytest.mark.parametrize(("since", "said"), [(None, ["--lines=0"]), ("@5", ["--no-tail", "--since=@5"])])
+def test_a_follower_matches_the_slice_so_that_units_may_appear_later(since: str | None, said: list[str]) -> None:
+    assert words(follow=True, since=since) == ["--follow", *said, "_SYSTEMD_SLICE=supervise.slice", "+", *ABOUT]
 
 
 @pytest.mark.parametrize("follow", [True, False])

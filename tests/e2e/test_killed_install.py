@@ -115,7 +115,7 @@ def _calls(lab: Lab) -> list[tuple[str, Point]]:
 def _files(lab: Lab) -> dict[str, bytes]:
     """Every file of ours that is in force, links as what they point to; the manifest without its times."""
     found = {}
-    for root in (UNITS, f"{OURS}/projects"):
+    for root in (UNITS, f"{OURS}/projects", "/etc/sysusers.d", "/etc/tmpfiles.d"):
         for path in sorted(lab.path(root).rglob("*")):
             inside = f"{root}/{path.relative_to(lab.path(root))}"
             if not re.search(r"/(agent@|supervise|projects/)", inside) or path.name.endswith(STAGED):
@@ -178,14 +178,21 @@ def empty(machine: Lab) -> Iterator[Lab]:
 
 def test_an_update_killed_at_any_change_of_a_file_leaves_whole_files_and_the_next_one_converges(empty: Lab) -> None:
     empty.run(*INSTALL_OLD)
+    empty.run("systemctl", "start", "agent@stays", "agent@changed")
+    pids = _pids(empty)
     _save(empty)
     before = _files(empty)
     empty.run(*INSTALL)
     journey = Journey(empty, INSTALL, before, _files(empty))
     points = journey.points()
     assert {"write", "fsync", "rename", "unlink", "rmdir"} <= {point.call for point in points}
-    for point in points:
-        _disturb(journey, point)
+    for number, point in enumerate(points):
+        _disturb(journey, point, reload=bool(number % 2))
+        needed = empty.run(
+            "systemctl", "show", "--value", "-p", "NeedDaemonReload", "agent@stays", "agent@changed"
+        ).stdout
+        assert needed.split() == ["no", "no"], point
+    assert _pids(empty) == pids
 
 
 def test_a_first_install_and_the_last_uninstall_may_be_killed_too(empty: Lab) -> None:
@@ -194,7 +201,9 @@ def test_a_first_install_and_the_last_uninstall_may_be_killed_too(empty: Lab) ->
     empty.run(*INSTALL)
     first = Journey(empty, INSTALL, {}, _files(empty))
     for point in _some(first.points()):
+        empty.sh("userdel supervise; groupdel supervise-operators")
         _disturb(first, point)
+        empty.sh("id supervise; getent group supervise-operators")
     _save(empty)
     last = Journey(empty, UNINSTALL, first.after, {})
     for point in _some(last.points()):
@@ -206,9 +215,12 @@ def _some(points: Sequence[Point]) -> Sequence[Point]:
     return [point for point in points if point.call in ("rename", "unlink")][::3]
 
 
-def _disturb(journey: Journey, point: Point) -> None:
+def _disturb(journey: Journey, point: Point, *, reload: bool = True) -> None:
+    """`reload`: systemd reads the units while the install is half done, else only when the next one says so."""
     journey.kill_at(point)
     _assert_all_is_whole(journey, point)
+    if reload:
+        journey.lab.run("systemctl", "daemon-reload")
     _assert_the_next_one_converges(journey, point)
 
 
@@ -217,12 +229,12 @@ def _assert_all_is_whole(journey: Journey, point: Point) -> None:
     for path in {*now, *journey.before, *journey.after}:
         assert now.get(path) in (journey.before.get(path), journey.after.get(path)), f"{path} at {point}"
     for path, content in now.items():
-        if path.startswith(UNITS) and not journey.lab.path(path).is_symlink():
+        if not path.endswith(".json") and not journey.lab.path(path).is_symlink():
             assert _whole(content), f"{path} at {point}"
     units = [path.split("/")[4].removesuffix(".d") for path in now if path.endswith(".service.d/50-supervise.conf")]
-    verify = f"systemd-analyze verify --man=no {' '.join(units)}" if units else "true"
-    said = journey.lab.run("sh", "-ec", f"systemctl daemon-reload; {verify}")
-    assert not [line for line in said.stderr.splitlines() if "agent@" in line or "supervise" in line], point
+    if units:
+        said = journey.lab.run("systemd-analyze", "verify", "--man=no", *units).stderr.splitlines()
+        assert not [line for line in said if "agent@" in line or "supervise" in line], point
 
 
 def _assert_the_next_one_converges(journey: Journey, point: Point) -> None:
@@ -234,6 +246,10 @@ def _assert_the_next_one_converges(journey: Journey, point: Point) -> None:
     assert _leftovers(lab) == [], point
     if journey.command == INSTALL:
         lab.run("supervise", "plan", "--check", *INSTALL[2:])
+
+
+def _pids(lab: Lab) -> list[str]:
+    return lab.run("systemctl", "show", "--value", "-p", "MainPID", "agent@stays", "agent@changed").stdout.split()
 
 
 # --- No room ----------------------------------------------------------------------------------------------------------

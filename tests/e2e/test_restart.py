@@ -79,12 +79,10 @@ def host(machine: Lab) -> Lab:
     """The crew runs, nobody is held, nothing is broken."""
     machine.sh(f"rm -f {HOME}/broken_*")
     machine.supervise("release", "-p", "ops", "--all")
-    machine.sh(
-        "systemctl stop agent@late agent@tick agent@tock; systemctl reset-failed; systemctl start supervise.target"
-    )
-    machine.sh(
-        "for it in %s; do systemctl is-active -q agent@$it || systemctl restart agent@$it; done" % " ".join(CREW)
-    )
+    machine.sh("systemctl stop agent@late agent@tick agent@tock; systemctl reset-failed")
+    for name in CREW:  # a start would wait for the restart that systemd has planned
+        machine.sh(f"systemctl is-active --quiet agent@{name} || systemctl restart agent@{name}")
+    machine.sh("systemctl start supervise.target")
     return machine
 
 
@@ -146,6 +144,15 @@ def test_restart_halts_at_the_first_failure(host: Lab) -> None:
     assert host.supervise("restart", "a3", "--settle", "200ms", check=False).returncode == 1
 
 
+def test_start_does_not_wait_for_the_restart_that_systemd_has_planned(host: Lab) -> None:
+    host.write(f"{HOME}/broken_a2", "")
+    host.supervise("restart", "a2", "--settle", "200ms", check=False)
+    assert _shown(host, "SubState", "a2")[0].strip() == "auto-restart"
+    host.path(f"{HOME}/broken_a2").unlink()
+    host.supervise("start", "a2", "--settle", "0s", timeout=20)
+    assert _active(host, "a2") == "active"
+
+
 # --- hold and stop ----------------------------------------------------------------------------------------------------
 
 
@@ -157,6 +164,7 @@ def test_a_hold_outlives_reload_start_install_and_boot_until_it_is_released(host
     assert done.returncode == 5
     assert "✗ a1: it is held by root: the tape is broken (`supervise release a1`)" in done.stderr
     host.supervise("install", "-f", FILE, "--start", check=False)
+    assert _active(host, "a1") != "active"
     host.sh("systemctl stop supervise.target")
     assert {_active(host, name) for name in CREW} == {"inactive"}
     host.sh("systemctl start supervise.target")
