@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from supervise.exits import ending
+from supervise.exits import described, ending
 from supervise.model import (
     AgentSpec,
     Cause,
@@ -19,6 +19,7 @@ from supervise.model import (
     Observation,
     Phase,
     Process,
+    ProcessId,
     Reason,
     Status,
     StatusRow,
@@ -85,6 +86,8 @@ def judge(spec: AgentSpec, seen: Observation, hold: Hold | None) -> Verdict:
         return Verdict(Status.UNKNOWN, Reason.NOT_OBSERVED, "The service manager could not be asked.")
     if hold:
         return _held(unit, seen, hold)
+    if seen.foreground:
+        return _foreground(unit, seen.foreground)
     if unit.phase in (*DOWN, Phase.RESTARTING) and seen.outside:
         return Verdict(
             Status.WARNING,
@@ -114,6 +117,14 @@ def _held(unit: UnitState, seen: Observation, hold: Hold) -> Verdict:
     if unit.phase not in DOWN:
         return Verdict(Status.ERROR, Reason.HELD, f"It is {who}; yet its unit is {unit.phase.value}.")
     return Verdict(Status.STOPPED, Reason.HELD, f"It is {who}.")
+
+
+def _foreground(unit: UnitState, processes: frozenset[ProcessId]) -> Verdict:
+    pid = min(process.pid for process in processes)
+    if unit.phase not in DOWN:
+        text = f"It runs twice: as a unit, and in the foreground (`supervise run`, PID {pid})."
+        return Verdict(Status.WARNING, Reason.DUPLICATE_PROCESS, text)
+    return Verdict(Status.RUNNING, Reason.AS_WANTED, f"It runs in the foreground (`supervise run`, PID {pid}).")
 
 
 def _moving(unit: UnitState) -> Verdict | None:
@@ -146,7 +157,7 @@ def _standing(spec: AgentSpec, unit: UnitState, seen: Observation) -> Verdict:
             Status.ERROR, Reason.CONDITION_UNMET, "A condition of its unit does not hold, so it did not start."
         )
     if unit.phase in DOWN and unit.by_request:
-        return Verdict(Status.STOPPED, Reason.STOPPED_BY_OPERATOR, f"Somebody stopped it; it {ending(unit)}.")
+        return Verdict(Status.STOPPED, Reason.STOPPED_BY_OPERATOR, f"Somebody stopped it{_and_how(unit)}.")
     if unit.phase is Phase.RESTARTING:
         return _died(unit, "and is started again soon")
     if unit.phase is Phase.FAILED:
@@ -160,6 +171,13 @@ def _standing(spec: AgentSpec, unit: UnitState, seen: Observation) -> Verdict:
     if unit.edited or unit.masked or unit.needs_reload:
         return Verdict(Status.WARNING, Reason.DRIFT, f"It runs, but its unit was {_drift(unit)}.")
     return Verdict(Status.RUNNING, Reason.AS_WANTED, unit.status_text or AS_WANTED)
+
+
+def _and_how(unit: UnitState) -> str:
+    """How its process answered a stop; a start refused since then says nothing of that."""
+    if unit.exit is None:
+        return ""
+    return f"; it {described(unit.exit) if unit.cause is Cause.ASSERTION else ending(unit)}"
 
 
 def _died(unit: UnitState, then: str) -> Verdict:
@@ -178,13 +196,15 @@ def _never_ran_or_ended(unit: UnitState) -> Verdict:
 def _drift(unit: UnitState) -> str:
     if unit.masked:
         return "masked by hand"
-    return "edited by hand" if unit.edited else "changed since systemd read it (`systemctl daemon-reload`)"
+    if unit.edited:
+        return "edited or removed by hand (`supervise install` restores it)"
+    return "changed since systemd read it (`systemctl daemon-reload`)"
 
 
 def copies(processes: tuple[Process, ...]) -> str:
     """Each copy with what a person needs to find it."""
     return "; ".join(
-        f"PID {one.id.pid} of uid {one.uid} since {one.started_at:%Y-%m-%d %H:%M:%S} UTC"
+        f"PID {one.id.pid} of {one.user or f'uid {one.uid}'} since {one.started_at:%Y-%m-%d %H:%M:%S} UTC"
         + (f" in {PurePath(one.directory)}" if one.directory else "")
         for one in processes
     )

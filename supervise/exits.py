@@ -36,13 +36,21 @@ SYSTEMD_CODES = {
 
 def ending(state: UnitState) -> str:
     """One clause on how the last process of a unit ended: "was killed by SIGKILL", "exited with code 3"."""
+    if state.before_start and state.cause is Cause.START_TIMEOUT:
+        return "did not come up in time: its before_start took longer than startup_timeout"
+    if state.before_start:
+        return f"was not started, since its before_start {described(state.exit)}"
     match state.cause:
         case Cause.WATCHDOG:
             return f"sent no ping for {_seconds(state)} and was killed by its watchdog ({described(state.exit)})"
         case Cause.OUT_OF_MEMORY:
             return "ran out of memory and was killed by the kernel"
         case Cause.START_TIMEOUT:
-            return "did not come up, or did not stop, in time"
+            return (
+                "did not stop within stop_timeout and was killed"
+                if state.by_request
+                else "did not come up within startup_timeout"
+            )
         case Cause.NO_READINESS:
             return "ended before it said that it was ready (notify: true needs READY=1)"
         case Cause.ASSERTION:

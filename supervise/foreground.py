@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from supervise.access import Identity, identity
@@ -23,7 +23,7 @@ from supervise.model import AgentSpec, Scope, Secret
 from supervise.places import Places
 from supervise.platforms.systemd.directives import no_glob
 from supervise.platforms.systemd.platform import Systemd
-from supervise.platforms.systemd.units import environment
+from supervise.platforms.systemd.units import environment, run_unit
 
 OF_ONE_START = frozenset(
     {"INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"}
@@ -32,10 +32,6 @@ OF_ONE_START = frozenset(
 """What systemd sets anew for each start of each unit."""
 TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGQUIT)
 """The terminal sends them to the agent as well; we wait for its answer."""
-
-
-def scope_unit(name: str) -> str:
-    return f"agent-run-{name}.scope"
 
 
 def unit_environment(spec: AgentSpec) -> dict[str, str]:
@@ -54,9 +50,8 @@ def unit_environment(spec: AgentSpec) -> dict[str, str]:
         stdin=subprocess.DEVNULL,
     )
     if done.returncode:
-        raise SuperviseError(
-            f'cannot get the environment of "{spec.name}": {done.stderr.decode(errors="replace").strip()}'
-        )
+        why = done.stderr.decode(errors="replace").strip() or f"systemd-run exited with code {done.returncode}"
+        raise SuperviseError(f'cannot get the environment of "{spec.name}": {why}')
     pairs = (os.fsdecode(entry).partition("=") for entry in done.stdout.split(b"\0") if entry)
     return {name: value for name, _, value in pairs if name not in OF_ONE_START}
 
@@ -72,11 +67,9 @@ def run(spec: AgentSpec, places: Places) -> int:
     with _credentials(spec.secrets, places, who) as folder:
         if folder:
             wanted["CREDENTIALS_DIRECTORY"] = str(folder)
-        for words in filter(None, (spec.before_start, spec.command)):
-            code = _run_in_scope(words, spec, places, who, wanted)
-            if code:
-                return code
-    return 0
+        if spec.before_start and (code := _run_in_scope(spec.before_start, spec, places, who, wanted)):
+            raise SuperviseError(f'cannot run "{spec.name}": its before_start exited with code {code}')
+        return _run_in_scope(spec.command, spec, places, who, wanted)
 
 
 def _run_in_scope(
@@ -99,7 +92,7 @@ def _run_in_scope(
 
 async def _enter_scope(spec: AgentSpec, places: Places, pid: int) -> None:
     async with Systemd(places) as platform:
-        await platform.adopt(scope_unit(spec.name), pid, description=f"{spec.title} in the foreground")
+        await platform.adopt(run_unit(spec.name), pid, description=f"{spec.title} in the foreground")
 
 
 def _become_agent(
@@ -124,7 +117,7 @@ def _become_agent(
 
 def _wait_for(child: int) -> int:
     before = {number: signal.signal(number, signal.SIG_IGN) for number in TERMINAL_SIGNALS}
-    before[signal.SIGTERM] = signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+    before[signal.SIGTERM] = signal.signal(signal.SIGTERM, lambda *_: _pass_on(child))
     try:
         _, status = os.waitpid(child, 0)
     finally:
@@ -132,6 +125,11 @@ def _wait_for(child: int) -> int:
             signal.signal(number, handler)
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
+
+
+def _pass_on(child: int) -> None:
+    with suppress(ProcessLookupError):  # it had the same signal, and is gone
+        os.kill(child, signal.SIGTERM)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Any
 from supervise.errors import SuperviseError
 from supervise.model import LogLine, LogQuery, Scope
 
-FIELDS = "MESSAGE,PRIORITY,_PID,_SYSTEMD_UNIT,_SYSTEMD_USER_UNIT,UNIT,USER_UNIT,INVOCATION_ID,_SYSTEMD_INVOCATION_ID"
+FIELDS = "MESSAGE,PRIORITY,_PID,_SYSTEMD_UNIT,_SYSTEMD_USER_UNIT,UNIT,USER_UNIT"
 AGENT_UNIT = re.compile(r"(?:agent@|agent-run-)(.+)\.(?:service|timer|scope)")
 LONGEST_LINE = 16 * 1024 * 1024
 
@@ -51,8 +51,9 @@ def _matches(query: LogQuery, scope: Scope) -> Iterator[str]:
         yield f"{slice_}=supervise.slice"
     else:
         yield from (f"{ours}={unit}" for unit in query.units)
-    yield "+"
-    yield from (f"{about}={unit}" for unit in query.units)
+    if query.by_manager:
+        yield "+"
+        yield from (f"{about}={unit}" for unit in query.units)
 
 
 async def read_journal(query: LogQuery, *, scope: Scope) -> AsyncIterator[LogLine]:
@@ -102,7 +103,7 @@ async def _entries(query: LogQuery, scope: Scope) -> AsyncIterator[dict[str, Any
 async def _wanted(raw: AsyncIterable[bytes], query: LogQuery) -> AsyncIterator[dict[str, Any]]:
     async for line in raw:
         entry = json.loads(line)
-        if _unit(entry) in query.units and _of_invocation(entry, query.invocation):
+        if _unit(entry) in query.units:
             yield entry
 
 
@@ -127,10 +128,6 @@ def _about(entry: dict[str, Any]) -> str:
 
 def _unit(entry: dict[str, Any]) -> str:
     return _about(entry) or str(entry.get("_SYSTEMD_USER_UNIT") or entry.get("_SYSTEMD_UNIT") or "")
-
-
-def _of_invocation(entry: dict[str, Any], invocation: str | None) -> bool:
-    return invocation is None or invocation in (entry.get("INVOCATION_ID"), entry.get("_SYSTEMD_INVOCATION_ID"))
 
 
 def _text(message: object) -> str:

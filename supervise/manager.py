@@ -31,6 +31,7 @@ from supervise.model import (
     LogLine,
     LogQuery,
     Observation,
+    Outcome,
     Phase,
     Process,
     RestartPolicy,
@@ -40,13 +41,14 @@ from supervise.model import (
     UnitState,
     World,
 )
+from supervise.observe.cgroups import UnitKind
 from supervise.observe.ending import end
 from supervise.observe.match import inside, outside
 from supervise.observe.scan import scan
 from supervise.places import Places
 from supervise.platforms import Platform
 from supervise.platforms.systemd.platform import Systemd
-from supervise.platforms.systemd.units import DROP_IN, started_unit, timer_name, unit_name
+from supervise.platforms.systemd.units import DROP_IN, run_unit, started_unit, timer_name, unit_name
 
 RUNNING = (*UP, Phase.RESTARTING, Phase.STOPPING)
 SETTLE = timedelta(seconds=1)
@@ -92,10 +94,15 @@ class Manager:
         snapshot = await self.platform.snapshot([spec.name for spec in specs])
         seen = scan()
         copies_outside = outside(specs, seen.processes)
-        within = inside(seen.processes)
+        within, foreground = inside(seen.processes), inside(seen.processes, kind=UnitKind.RUN)
         states = {name: replace(state, edited=self._edited(name)) for name, state in snapshot.states.items()}
         observed = {
-            spec.name: Observation(states[spec.name], within.get(spec.name, frozenset()), copies_outside[spec.name])
+            spec.name: Observation(
+                unit=states[spec.name],
+                inside=within.get(spec.name, frozenset()),
+                foreground=foreground.get(spec.name, frozenset()),
+                outside=copies_outside[spec.name],
+            )
             for spec in specs
         }
         world = World(
@@ -138,8 +145,14 @@ class Manager:
     ) -> list[Result]:
         """Stop, a job's timer too. `kill`: without asking (SIGKILL), copies outside the unit too."""
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
-        seen = outside(specs, scan().processes)
-        work = [self._stop(spec, snapshot.states[spec.name], seen[spec.name], kill=kill) for spec in specs]
+        processes = scan().processes
+        seen, foreground = outside(specs, processes), inside(processes, kind=UnitKind.RUN)
+        work = [
+            self._stop(
+                spec, snapshot.states[spec.name], seen[spec.name], in_foreground=spec.name in foreground, kill=kill
+            )
+            for spec in specs
+        ]
         results = await _counted(work, count)
         for result in results:
             tell(result)
@@ -201,7 +214,8 @@ class Manager:
         states = (await self.platform.snapshot([spec.name])).states
         state = states[spec.name]
         if state.phase in RUNNING:
-            return f"its unit is {state.phase.value} (PID {state.pid}); `supervise stop {spec.name}` first"
+            pid = f" (PID {state.pid})" if state.pid else ""
+            return f"its unit is {state.phase.value}{pid}; `supervise stop {spec.name}` first"
         blocked = await self._blocked([spec], replace_copies=False, states=states)
         return blocked[spec.name].text if spec.name in blocked else None
 
@@ -263,26 +277,30 @@ class Manager:
         state = (await self.platform.snapshot([spec.name])).states[spec.name]
         return replace(result, text=f"{result.text}: it {ending(state)}" if state.cause else result.text)
 
-    async def _stop(self, spec: AgentSpec, state: UnitState, found: tuple[Process, ...], *, kill: bool) -> Result:
-        units = [unit_name(spec.name)] if not spec.schedule else [timer_name(spec.name), unit_name(spec.name)]
+    async def _stop(
+        self, spec: AgentSpec, state: UnitState, found: tuple[Process, ...], *, in_foreground: bool, kill: bool
+    ) -> Result:
+        units = [timer_name(spec.name)] if state.timer_active else []
+        units += [unit_name(spec.name)] if state.phase in RUNNING else []
+        units += [run_unit(spec.name)] if in_foreground else []
         if kill and found:
             await _end_all(found, replace(spec, stop_timeout=timedelta()))
         left = "" if kill or not found else f"; a copy still runs outside its unit: {copies(found)}"
-        if state.phase not in RUNNING and not state.timer_active:
-            return Result(
-                spec.name, not left, f"was not running{left}", ExitCode.FAILED if left else ExitCode.NOT_RUNNING
-            )
         for unit in units:
-            stopping = asyncio.ensure_future(
-                self.platform.perform(Action(ActionKind.STOP, spec.name, unit, "asked for"))
-            )
-            if kill and unit.endswith(".service"):
-                await asyncio.sleep(0)  # the stop job goes first, so that the manager does not restart what we kill
-                await self.platform.perform(Action(ActionKind.KILL, spec.name, unit, "asked for"))
-            outcome = await stopping
+            outcome = await self._stop_unit(spec, unit, kill=kill)
             if not outcome.ok and "not loaded" not in outcome.detail:
                 return _failed(spec.name, outcome.detail)
-        return Result(spec.name, not left, f"stopped{left}", ExitCode.FAILED if left else ExitCode.OK)
+        if left:
+            return _failed(spec.name, f"{'stopped' if units else 'was not running'}{left}")
+        stopped = units or (kill and found)
+        return Result(spec.name, True, *(("stopped",) if stopped else ("was not running", ExitCode.NOT_RUNNING)))
+
+    async def _stop_unit(self, spec: AgentSpec, unit: str, *, kill: bool) -> Outcome:
+        stopping = asyncio.ensure_future(self.platform.perform(Action(ActionKind.STOP, spec.name, unit, "asked for")))
+        if kill and not unit.endswith(".timer"):
+            await asyncio.sleep(0)  # the stop job goes first, so that the manager does not restart what we kill
+            await self.platform.perform(Action(ActionKind.KILL, spec.name, unit, "asked for"))
+        return await stopping
 
     async def _restart_batch(self, specs: Sequence[AgentSpec], settle: timedelta, tell: Progress) -> list[Result]:
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
@@ -304,7 +322,7 @@ class Manager:
                 encoding="utf-8", errors="surrogateescape"
             )
         except OSError:
-            return False
+            return True  # gone, though the manifest has it
         return edited(content)
 
     def _flag_outdated(self, rows: Mapping[str, StatusRow], snapshot: Snapshot) -> dict[str, StatusRow]:

@@ -303,6 +303,8 @@ class UnitState:
     ended_at: datetime | None = None
     cause: Cause | None = None
     exit: Exit | None = None
+    before_start: bool = False
+    """`exit` is that of `before_start`: the agent itself was not reached."""
     by_request: bool | None = None
     gave_up: bool | None = None
     restarts: int = 0
@@ -351,6 +353,8 @@ class Process:
     directory: Path | None
     cgroup: str
     started_at: datetime
+    user: str = ""
+    """The user's name, where the uid has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +403,8 @@ class Observation:
     ready: ProbeResult | None = None
     live: ProbeResult | None = None
     failed_probes: int = 0
+    foreground: frozenset[ProcessId] | None = None
+    """Its processes under `supervise run`."""
 
 
 # --- What we say ------------------------------------------------------------------------------------------------------
@@ -640,7 +646,8 @@ class LogQuery:
     until: str | None = None
     grep: str | None = None
     priority: int | None = None
-    invocation: str | None = None
+    by_manager: bool = True
+    """Also what the manager said about them."""
 
 
 @dataclass(frozen=True, slots=True)

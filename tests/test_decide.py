@@ -194,6 +194,21 @@ def test_a_unit_that_never_ran_is_not_started() -> None:
     assert said(seen(INACTIVE)) == (Status.STOPPED, Reason.NOT_STARTED)
 
 
+def test_what_runs_in_the_foreground_runs() -> None:
+    alone = Observation(state(INACTIVE), foreground=LEFT)
+    assert said(alone) == (Status.RUNNING, Reason.AS_WANTED)
+    assert "supervise run" in message(alone)
+
+
+def test_a_unit_beside_the_foreground_is_a_duplicate() -> None:
+    assert said(Observation(state(ACTIVE), foreground=LEFT)) == (Status.WARNING, Reason.DUPLICATE_PROCESS)
+
+
+def test_a_stop_is_told_by_its_exit_even_when_a_start_was_refused_since() -> None:
+    stopped = seen(INACTIVE, by_request=True, cause=Cause.ASSERTION, exit=Exit(signal=15))
+    assert message(stopped) == "Somebody stopped it; it was killed by SIGTERM."
+
+
 def test_a_copy_beside_the_running_unit_is_a_duplicate() -> None:
     assert said(seen(ACTIVE, outside=COPY)) == (Status.WARNING, Reason.DUPLICATE_PROCESS)
 
@@ -201,11 +216,11 @@ def test_a_copy_beside_the_running_unit_is_a_duplicate() -> None:
 @pytest.mark.parametrize(
     ("unit", "words"),
     [
-        ({"edited": True}, "edited by hand"),
+        ({"edited": True}, "edited or removed by hand"),
         ({"masked": True}, "masked by hand"),
         ({"needs_reload": True}, "systemctl daemon-reload"),
         ({"masked": True, "edited": True, "needs_reload": True}, "masked by hand"),
-        ({"edited": True, "needs_reload": True}, "edited by hand"),
+        ({"edited": True, "needs_reload": True}, "edited or removed by hand"),
     ],
 )
 def test_a_unit_that_is_not_as_installed_has_drifted(unit: dict[str, Any], words: str) -> None:

@@ -46,7 +46,7 @@ def test_every_cause_has_words(cause: Cause) -> None:
     ("cause", "words"),
     [
         (Cause.OUT_OF_MEMORY, "ran out of memory"),
-        (Cause.START_TIMEOUT, "in time"),
+        (Cause.START_TIMEOUT, "did not come up within startup_timeout"),
         (Cause.NO_READINESS, "READY=1"),
         (Cause.ASSERTION, "held"),
         (Cause.CONDITION, "a condition of its unit"),
@@ -69,3 +69,15 @@ def test_a_watchdog_says_how_long_it_waited() -> None:
 
 def test_a_watchdog_of_unknown_length_still_reads_well() -> None:
     assert "no ping for too long" in ending(state(Phase.FAILED, cause=Cause.WATCHDOG, exit=Exit(signal=6)))
+
+
+def test_a_stop_that_took_too_long_is_told_from_a_start_that_did() -> None:
+    slow = state(Phase.FAILED, cause=Cause.START_TIMEOUT, by_request=True, exit=Exit(signal=9))
+    assert ending(slow) == "did not stop within stop_timeout and was killed"
+
+
+def test_what_came_before_the_start_is_named() -> None:
+    refused = state(Phase.FAILED, cause=Cause.EXIT_CODE, before_start=True, exit=Exit(code=3))
+    assert ending(refused) == "was not started, since its before_start exited with code 3"
+    hung = state(Phase.FAILED, cause=Cause.START_TIMEOUT, before_start=True)
+    assert "before_start took longer than startup_timeout" in ending(hung)

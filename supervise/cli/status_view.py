@@ -18,7 +18,7 @@ from supervise.decide import AS_WANTED
 from supervise.errors import ExitCode, NoSuchAgent, PlatformError
 from supervise.exits import described
 from supervise.manager import Manager, View, managing
-from supervise.model import AgentSpec, LogLine, LogQuery, Phase, Scope, Status, StatusRow, UnitState
+from supervise.model import AgentSpec, LogLine, LogQuery, Scope, Status, StatusRow, UnitState
 from supervise.places import Places, places
 from supervise.selection import select
 from supervise.text import masked, shown
@@ -28,6 +28,7 @@ NOT_RUNNING = (Status.STOPPED, Status.UNKNOWN)
 MANY = 8
 """More running agents than this are folded into one line."""
 LAST_LINES = 8
+LAST_OF_MANAGER = 3
 REFRESH = 2.0
 """Seconds after which `--watch` looks again even without a signal."""
 WITHOUT_DAEMON = "no reconciler is running: this is what systemd and one process scan show at this moment"
@@ -119,7 +120,7 @@ async def _show_one(manager: Manager, specs: tuple[AgentSpec, ...], view: View) 
     click.echo(f"  {shown(row.message)}")
     for label, text in _facts(spec, row, state, utc_now()):
         click.echo(f"  {label:<10} {shown(text)}")
-    lines = await _last_words(manager, spec, state)
+    lines = await _last_words(manager, state)
     if lines:
         died = row.status not in (Status.RUNNING, Status.STARTING)
         click.secho(f"  {'last lines before its end' if died else 'last lines'}:", bold=True)
@@ -153,14 +154,22 @@ def _facts(spec: AgentSpec, row: StatusRow, state: UnitState, now: datetime) -> 
     return facts
 
 
-async def _last_words(manager: Manager, spec: AgentSpec, state: UnitState) -> list[LogLine]:
-    """The last lines of the agent's latest incarnation, its manager's about it included."""
-    invocation = state.incarnation.split("/")[1] if state.incarnation else None
-    if state.phase is Phase.ABSENT:
-        return []
-    query = LogQuery(units=(state.unit,), lines=LAST_LINES * 4, invocation=invocation)
+async def _last_words(manager: Manager, state: UnitState) -> list[LogLine]:
+    """The last lines of the agent itself since it was last started, then what its manager said last, if it is down."""
+    own = await _lines(manager, LogQuery((state.unit,), LAST_LINES, since=_stamp(state), by_manager=False))
+    if state.pid:
+        return own
+    about = await _lines(manager, LogQuery((state.unit,), LAST_LINES * 4))
+    return own + [line for line in about if line.by_manager][-LAST_OF_MANAGER:]
+
+
+async def _lines(manager: Manager, query: LogQuery) -> list[LogLine]:
     async with aclosing(manager.logs(query)) as found:  # type: ignore[type-var]
-        return [line async for line in found][-LAST_LINES:]
+        return [line async for line in found]
+
+
+def _stamp(state: UnitState) -> str | None:
+    return f"@{state.started_at.timestamp() - 1:.6f}" if state.started_at and not state.before_start else None
 
 
 # --- Choosing ---------------------------------------------------------------------------------------------------------

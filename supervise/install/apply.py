@@ -18,7 +18,7 @@ from pathlib import Path
 
 from supervise.clock import now
 from supervise.errors import PlatformError, SuperviseError
-from supervise.install.disk import STAGED, staged_files
+from supervise.install.disk import STAGED, journal, staged_files, unsettled
 from supervise.install.plan import FileChange, Kind, Plan
 from supervise.manifest import Manifest, run_mark, to_json
 from supervise.model import Action, ActionKind
@@ -50,11 +50,11 @@ async def apply(plan: Plan, platform: Platform, *, places: Places, old: Manifest
     spared = {None, *kept_agents} if kept else set()  # its own files, and the shared ones that its unit needs
     changes = [change for change in changes if not (change.kind is Kind.REMOVE and change.agent in spared)]
     disable = tuple(unit for unit in plan.disable if not kept or unit not in (*kept, "supervise.target"))
+    if changes or plan.enable or disable:
+        write_journal(places, changes, (*plan.enable, *disable))
     if disable:
         await platform.apply(UnitChanges(disable=disable))  # while their files are there
-    if changes:
-        write_journal(places, changes)
-        commit(changes)
+    commit(changes)
     _make_users_and_folders(places, changes)
     reload = bool(changes or plan.enable or disable)
     if reload:
@@ -73,7 +73,10 @@ async def recover(platform: Platform, places: Places, report: Report) -> None:
         commit(changes)
         _make_users_and_folders(places, changes)
         await platform.apply(UnitChanges(reload=True))
-        places.journal.unlink(missing_ok=True)
+        if unsettled(places):
+            write_journal(places, (), unsettled(places))  # for the plan that follows
+        else:
+            places.journal.unlink()
     discard_staged(places)
 
 
@@ -120,14 +123,15 @@ def commit(changes: Iterable[FileChange]) -> None:
 # --- The journal ------------------------------------------------------------------------------------------------------
 
 
-def write_journal(places: Places, changes: Iterable[FileChange]) -> None:
-    entries = [{"kind": change.kind, "path": str(change.path)} for change in changes]
-    _replace_file(places.journal, json.dumps(entries, indent=1) + "\n")
+def write_journal(places: Places, changes: Iterable[FileChange], units: Iterable[str] = ()) -> None:
+    """`units`: those that are about to be enabled or disabled. What of that was done is nobody's choice but ours."""
+    files = [{"kind": change.kind, "path": str(change.path)} for change in changes]
+    _replace_file(places.journal, json.dumps({"files": files, "enablement": sorted(units)}, indent=1) + "\n")
 
 
 def read_journal(places: Places) -> list[FileChange]:
     try:
-        entries = json.loads(places.journal.read_text(encoding="utf-8"))
+        entries = journal(places)["files"]
         return [FileChange(Kind(one["kind"]), Path(one["path"]), None, None, None) for one in entries]
     except (ValueError, KeyError, TypeError) as error:
         raise SuperviseError(

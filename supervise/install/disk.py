@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from supervise.install.plan import Disk
 from supervise.manifest import manifests
@@ -32,12 +34,27 @@ def read_disk(places: Places, wanted: Iterable[UnitFile]) -> Disk:
         target_enabled=target_enabled(places),
         manifests={manifest.project: manifest for manifest in manifests(places)},
         interrupted=places.journal.exists() or any(staged_files(places)),
+        unsettled=unsettled(places),
     )
+
+
+def journal(places: Places) -> Any:
+    """What an unfinished install has written down; raises ValueError when that is not JSON."""
+    return json.loads(places.journal.read_text(encoding="utf-8"))
+
+
+def unsettled(places: Places) -> frozenset[str]:
+    """Units that an unfinished install may or may not have enabled or disabled."""
+    try:
+        return frozenset(map(str, journal(places)["enablement"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # `recover` says what is wrong with it
+        return frozenset()
 
 
 def staged_files(places: Places) -> Iterator[Path]:
     """What an install that was killed has written and not yet put in place."""
-    folders = [places.units, *places.units.glob("agent@*.d"), places.units / "supervise.target.d", places.manifests]
+    folders = [places.units, *places.units.glob("agent@*.d"), places.units / "supervise.target.d"]
+    folders += [places.manifests, places.journal.parent]
     folders += [path.parent for path in (places.sysusers, places.tmpfiles) if path]
     for folder in folders:
         if folder.is_dir():

@@ -16,6 +16,7 @@ from supervise.model import AgentSpec, Instant, Phase, Process, Scope, UnitFile,
 from supervise.places import Places
 from supervise.platforms.systemd.units import started_unit, timer_name, unit_name
 
+TARGET = "supervise.target"
 UP = (Phase.ACTIVE, Phase.STARTING, Phase.RESTARTING, Phase.STOPPING)
 
 
@@ -59,7 +60,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """`files`: content of each file that is ours or stands where we want to write. `beside`: drop-ins made by hand."""
+    """`files`: content of each file that is ours or stands where we want to write. `beside`: drop-ins made by hand.
+
+    `unsettled`: units which an unfinished install was about to enable or disable.
+    """
 
     files: Mapping[Path, str]
     beside: tuple[Path, ...]
@@ -68,6 +72,7 @@ class Disk:
     target_enabled: bool
     manifests: Mapping[str, Manifest]
     interrupted: bool
+    unsettled: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,14 +238,19 @@ def _enablement(target: Target, old: Manifest | None, disk: Disk) -> tuple[tuple
     """What to enable and disable: only what is new or whose `auto_start` changed, so an operator's own choice stays."""
     before = {started_unit(spec): spec for spec in old.agents} if old else {}
     now = {started_unit(spec): spec for spec in target.specs}
-    enable = [unit for unit, spec in now.items() if spec.auto_start and _decided(before.get(unit), spec)]
-    disable = [unit for unit, spec in now.items() if not spec.auto_start and _decided(before.get(unit), spec)]
-    gone = [unit for unit in before if unit not in now]
+    decided = {
+        unit: spec.auto_start
+        for unit, spec in now.items()
+        if unit in disk.unsettled or _decided(before.get(unit), spec)
+    }
+    enable = [unit for unit, auto_start in decided.items() if auto_start]
+    disable = [unit for unit, auto_start in decided.items() if not auto_start]
+    gone = [unit for unit in {**before, **dict.fromkeys(disk.unsettled - {TARGET})} if unit not in now]
     if _is_last(target, disk):
-        gone.append("supervise.target")
-    elif not disk.manifests and not target.remove and not disk.target_enabled:
-        enable.append("supervise.target")
-    there = disk.enabled | ({"supervise.target"} if disk.target_enabled else set())
+        gone.append(TARGET)
+    elif not target.remove and not disk.target_enabled and (not disk.manifests or TARGET in disk.unsettled):
+        enable.append(TARGET)
+    there = disk.enabled | ({TARGET} if disk.target_enabled else set())
     return tuple(unit for unit in enable if unit not in there), tuple(
         unit for unit in (*disable, *gone) if unit in there
     )
@@ -263,7 +273,7 @@ def _stops(target: Target, changes: Sequence[FileChange], disk: Disk, seen: Seen
         if spec.name in became_job and _phase(seen, spec.name) in UP:
             yield unit_name(spec.name)
     if _is_last(target, disk):
-        yield "supervise.target"
+        yield TARGET
 
 
 def _restarts(

@@ -7,11 +7,13 @@ in the middle cannot mix two of them. Fields: proc(5). Control group: systemd's 
 from __future__ import annotations
 
 import os
+import pwd
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from supervise.errors import PlatformError
@@ -100,17 +102,27 @@ def _process(proc: Path, pid: str, view: _View) -> Process | None:
         if _elsewhere(folder, view) and not agent_unit(cgroup):
             return None
         parent, started = _parent_and_start(_read("stat", folder))
+        uid = os.fstat(folder).st_uid
         return Process(
             id=ProcessId(int(pid), started),
             parent=parent,
-            uid=os.fstat(folder).st_uid,
+            uid=uid,
             argv=words,
             executable=_path("exe", folder),
             directory=_path("cwd", folder),
             cgroup=cgroup,
             started_at=view.booted_at + timedelta(seconds=started / TICKS),
+            user=_user(uid),
         )
     return None
+
+
+@cache
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""
 
 
 @contextmanager

@@ -27,8 +27,8 @@ STATE = (UNITS, OURS, "/etc/sysusers.d", "/etc/tmpfiles.d", "/var/lib/supervise"
 CALLS = (
     "write,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,symlinkat"
 )
-CALL = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<arguments>.*)")
-STRACE = ("strace", "-f", "-y", "-qq", "-o", "/root/log")
+CALL = re.compile(r"(?P<call>\w+)\((?P<arguments>.*)")
+STRACE = ("strace", "-y", "-qq", "-o", "/root/log")
 PYTHON = "/usr/bin/python3"
 STAGED = ".supervise-new"
 INSTALL_OLD = ("supervise", "install", "-f", "/srv/demo/old.yaml", "--moved")
@@ -79,7 +79,8 @@ class Journey:
         """Every call of an undisturbed run that changes one of our files."""
         _restore(self.lab)
         self.lab.run(*STRACE, f"--trace={CALLS}", *self.command)
-        return [one for one in _traced(self.lab) if one.paths[0].startswith(STATE) and "= -1 E" not in one.arguments]
+        calls = [one for one in _calls(self.lab) if one.paths and "= -1 E" not in one.arguments]
+        return [one for one in calls if one.paths[0].startswith(STATE)]
 
     def kill_at(self, point: Point) -> None:
         """Before the call is carried out: what follows the last one is the undisturbed install itself."""
@@ -87,25 +88,17 @@ class Journey:
         inject = f"--inject={point.call}:signal=SIGKILL:when={point.nth}"
         done = self.lab.run(*STRACE, f"--trace={point.call}", inject, *self.command, check=False)
         assert done.returncode == -signal.SIGKILL, (point, done)
-        assert _calls(self.lab)[-1][1].paths == point.paths
+        assert _calls(self.lab)[-1].paths == point.paths
 
 
-def _traced(lab: Lab) -> list[Point]:
-    """The calls of the install itself that have to do with a path, not those of the programs that it runs."""
-    calls = _calls(lab)
-    main = next(pid for pid, point in calls if "install.lock" in point.arguments)
-    return [point for pid, point in calls if pid == main and point.paths]
-
-
-def _calls(lab: Lab) -> list[tuple[str, Point]]:
-    """(PID, call) in their order; strace counts the calls of each process by itself, and so do we."""
-    counts: Counter[tuple[str, str]] = Counter()
+def _calls(lab: Lab) -> list[Point]:
+    """What was traced: the install itself, not the programs that it runs."""
+    counts: Counter[str] = Counter()
     calls = []
     for line in lab.read("/root/log").splitlines():
         if found := CALL.match(line):
-            counts[found["pid"], found["call"]] += 1
-            nth = counts[found["pid"], found["call"]]
-            calls.append((found["pid"], Point(found["call"], nth, found["arguments"])))
+            counts[found["call"]] += 1
+            calls.append(Point(found["call"], counts[found["call"]], found["arguments"]))
     return calls
 
 
@@ -177,6 +170,7 @@ def empty(machine: Lab) -> Iterator[Lab]:
 
 
 def test_an_update_killed_at_any_change_of_a_file_leaves_whole_files_and_the_next_one_converges(empty: Lab) -> None:
+    """Whether the next one wants the new state or the old one back; and no agent is touched."""
     empty.run(*INSTALL_OLD)
     empty.run("systemctl", "start", "agent@stays", "agent@changed")
     pids = _pids(empty)
@@ -187,11 +181,16 @@ def test_an_update_killed_at_any_change_of_a_file_leaves_whole_files_and_the_nex
     points = journey.points()
     assert {"write", "fsync", "rename", "unlink", "rmdir"} <= {point.call for point in points}
     for number, point in enumerate(points):
-        _disturb(journey, point, reload=bool(number % 2))
-        needed = empty.run(
-            "systemctl", "show", "--value", "-p", "NeedDaemonReload", "agent@stays", "agent@changed"
-        ).stdout
-        assert needed.split() == ["no", "no"], point
+        journey.kill_at(point)
+        _assert_all_is_whole(journey, point)
+        if number % 2:  # systemd reads the units while the install is half done; else only when the next one says so
+            empty.run("systemctl", "daemon-reload")
+        if number % 3:
+            _assert_the_next_one_converges(journey, point)
+        else:
+            _assert_the_next_one_converges(Journey(empty, INSTALL_OLD, journey.after, journey.before), point)
+        needed = empty.run("systemctl", "show", "--value", "-p", "NeedDaemonReload", "agent@stays", "agent@changed")
+        assert needed.stdout.split() == ["no", "no"], point
     assert _pids(empty) == pids
 
 
@@ -215,12 +214,10 @@ def _some(points: Sequence[Point]) -> Sequence[Point]:
     return [point for point in points if point.call in ("rename", "unlink")][::3]
 
 
-def _disturb(journey: Journey, point: Point, *, reload: bool = True) -> None:
-    """`reload`: systemd reads the units while the install is half done, else only when the next one says so."""
+def _disturb(journey: Journey, point: Point) -> None:
     journey.kill_at(point)
     _assert_all_is_whole(journey, point)
-    if reload:
-        journey.lab.run("systemctl", "daemon-reload")
+    journey.lab.run("systemctl", "daemon-reload")
     _assert_the_next_one_converges(journey, point)
 
 
@@ -244,8 +241,8 @@ def _assert_the_next_one_converges(journey: Journey, point: Point) -> None:
     assert done.returncode == 0 or (journey.command == UNINSTALL and "is not installed" in done.stderr), (point, done)
     assert _files(lab) == journey.after, point
     assert _leftovers(lab) == [], point
-    if journey.command == INSTALL:
-        lab.run("supervise", "plan", "--check", *INSTALL[2:])
+    if journey.command != UNINSTALL:
+        lab.run("supervise", "plan", "--check", *journey.command[2:])
 
 
 def _pids(lab: Lab) -> list[str]:
@@ -269,7 +266,8 @@ def small_disk(empty: Lab) -> Iterator[Lab]:
         )
     yield empty
     empty.sh(f"for it in {UNITS} {OURS}; do umount $it; done; rm -rf {UNITS}/agent@* {UNITS}/supervise* {OURS}; "
-             f"rm -f {UNITS}/multi-user.target.wants/supervise.target; systemctl daemon-reload; "
+             "rm -f /etc/sysusers.d/supervise.conf /etc/tmpfiles.d/supervise.conf "
+             f" {UNITS}/multi-user.target.wants/supervise.target; systemctl daemon-reload; "
              "systemctl stop 'agent@*'")  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import subprocess
 import sys
@@ -77,6 +78,7 @@ def test_a_process_is_told_as_it_was_recorded(proc: Path) -> None:
         directory=Path("/srv/p"),
         cgroup="/user.slice/session-1.scope",
         started_at=datetime.fromtimestamp(BOOT, UTC) + timedelta(seconds=250),
+        user=getpass.getuser(),
     )
     assert process(42, proc) == only(proc, 42)
 

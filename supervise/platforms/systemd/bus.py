@@ -42,6 +42,10 @@ class CallFailed(PlatformError):
         return self.name in DENIED
 
     @property
+    def exists(self) -> bool:
+        return self.name == "org.freedesktop.systemd1.UnitExists"
+
+    @property
     def gone(self) -> bool:
         return self.name in GONE
 

@@ -61,6 +61,8 @@ UNIT_SIGNALS = (
     f"type='signal',sender='{SYSTEMD}',interface='{PROPERTIES}',member='PropertiesChanged',"
     "path_namespace='/org/freedesktop/systemd1/unit'"
 )
+SCOPE_PATIENCE = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Seconds between tries while an earlier scope of the same name is still being taken down."""
 GOOD_RESULTS = frozenset({"done", "skipped"})
 JOB_RESULTS = {
     "failed": "it failed to start",
@@ -170,7 +172,14 @@ class Systemd:
             ["Slice", Variant("s", "supervise.slice")],
             ["Description", Variant("s", description)],
         ]
-        job = await self.bus.call("StartTransientUnit", "ssa(sv)a(sa(sv))", scope_unit, "fail", properties, [])
+        for patience in (*SCOPE_PATIENCE, None):
+            try:
+                job = await self.bus.call("StartTransientUnit", "ssa(sv)a(sa(sv))", scope_unit, "fail", properties, [])
+                break
+            except CallFailed as error:
+                if patience is None or not error.exists:
+                    raise
+                await asyncio.sleep(patience)  # the scope of a program that has just ended is there for a moment
         await self._jobs.result(job[0])
 
     async def _perform(self, action: Action) -> Outcome:

@@ -61,6 +61,7 @@ def unit_state(name: str, unit: str, properties: Properties, *, boot: str) -> Un
         ended_at=None if pid else moment(properties.get("ExecMainExitTimestamp", 0)),
         cause=_cause(properties, phase),
         exit=_exit(properties) if not pid else None,
+        before_start=not pid and not _main_exit(properties) and _before_start(properties)[0] > 0,
         by_request=by_request,
         gave_up=gave_up,
         restarts=properties.get("NRestarts", 0),
@@ -86,9 +87,9 @@ def length(microseconds: int) -> timedelta | None:
 
 
 def _phase(properties: Properties) -> Phase:
-    if properties.get("LoadState") in ("not-found", "bad-setting", "error"):
-        return Phase.ABSENT
     phase = PHASES.get(properties.get("ActiveState", "inactive"), Phase.INACTIVE)
+    if phase in DOWN and properties.get("LoadState") in ("not-found", "bad-setting", "error"):
+        return Phase.ABSENT
     if phase is Phase.STARTING and properties.get("SubState", "").startswith("auto-restart"):
         return Phase.RESTARTING
     if phase in DOWN and properties.get("JobType") in ("start", "restart"):
@@ -104,10 +105,26 @@ def _incarnation(properties: Properties, boot: str) -> str | None:
 
 
 def _exit(properties: Properties) -> Exit | None:
-    if not properties.get("ExecMainExitTimestampMonotonic", 0):
-        return None
-    status = properties.get("ExecMainStatus", 0)
-    return Exit(code=status) if properties.get("ExecMainCode") == CLD_EXITED else Exit(signal=status)
+    if _main_exit(properties):
+        return _decoded(properties.get("ExecMainCode", 0), properties.get("ExecMainStatus", 0))
+    exited, code, status = _before_start(properties)
+    return _decoded(code, status) if exited else None
+
+
+def _decoded(code: int, status: int) -> Exit:
+    return Exit(code=status) if code == CLD_EXITED else Exit(signal=status)
+
+
+def _main_exit(properties: Properties) -> int:
+    """When the main process ended, if it was the last one to be started."""
+    exited: int = properties.get("ExecMainExitTimestampMonotonic", 0)
+    return exited if exited >= _before_start(properties)[0] else 0
+
+
+def _before_start(properties: Properties) -> tuple[int, int, int]:
+    """When `before_start` ended (0: it has not run), and how: the last three fields of ExecStartPre's entries."""
+    entries = properties.get("ExecStartPre") or ()
+    return max(((entry[6], entry[8], entry[9]) for entry in entries), default=(0, 0, 0))
 
 
 def _cause(properties: Properties, phase: Phase) -> Cause | None:
@@ -131,10 +148,14 @@ def _ending(properties: Properties, phase: Phase) -> tuple[bool | None, bool | N
     A requested stop leaves `active` first and its process ends afterwards; in a death the process ends first. A manager
     that gave up had waited RestartSec once more before it came to rest; less than that is a restart seen in the middle.
     """
-    exited = properties.get("ExecMainExitTimestampMonotonic", 0)
-    if phase not in DOWN or not exited:
+    exited = _main_exit(properties)
+    if phase not in DOWN or not (exited or _before_start(properties)[0]):
         return None, None
     restarts = properties.get("Restart", "no") != "no"
+    if not exited:
+        rested = properties.get("InactiveEnterTimestampMonotonic", 0) - _before_start(properties)[0]
+        gave_up = restarts and rested >= properties.get("RestartUSec", 0)
+        return restarts and not gave_up, gave_up
     if phase is Phase.INACTIVE and properties.get("Restart") == "always":
         return True, False
     left_first = 0 < properties.get("ActiveExitTimestampMonotonic", 0) < exited

@@ -51,6 +51,11 @@ def timer_name(name: str) -> str:
     return f"agent@{name}.timer"
 
 
+def run_unit(name: str) -> str:
+    """Where `supervise run` puts the agent."""
+    return f"agent-run-{name}.scope"
+
+
 def started_unit(spec: AgentSpec) -> str:
     """What is enabled and started: a job's timer, anybody else's service."""
     return timer_name(spec.name) if spec.schedule else unit_name(spec.name)
