@@ -38,4 +38,4 @@ def _calendar(expression: str, runs: int) -> Calendar:
     done = analyze("calendar", f"--iterations={runs}", "--", expression)
     if done.returncode:
         raise ValueError(f"systemd does not understand the calendar expression: {done.stderr.strip()}")
-    return Calendar(expression, tuple(NEXT.findall(done.stdout)))
+    return Calendar(expression, tuple(run for run in NEXT.findall(done.stdout) if run != "never"))

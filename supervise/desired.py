@@ -189,7 +189,7 @@ class _Builder:
     def _instances(self, base: AgentSpec, settings: AgentSettings) -> Iterator[AgentSpec]:
         title = base.title.replace("{host}", self.host.name)
         if settings.instances is None:
-            yield replace(base, title=title.replace("{instance}", ""))
+            yield replace(base, title=" ".join(title.replace("{instance}", "").split()))
             return
         for number in range(1, settings.instances + 1):
             own = title.replace("{instance}", str(number)) if "{instance}" in title else f"{title} #{number}"
@@ -294,6 +294,8 @@ class _Builder:
             self._problem(str(error), name, "schedule")
             return None
         runs = {run for calendar in found for run in calendar.next_runs}
+        if not any(calendar.next_runs for calendar in found):
+            self._warn("it never runs again: all times that it names are past", name, "schedule")
         self.previews[name] = tuple(sorted(runs, key=lambda run: run.partition(" ")[2])[:3])  # after the weekday
         return Schedule(
             calendars=tuple(calendar.expression for calendar in found),

@@ -166,10 +166,14 @@ class Manager:
         batch: int | None = None,
         pause: timedelta = timedelta(),
         settle: timedelta = SETTLE,
+        only_running: bool = False,
         count: Count = lambda done, total: None,
     ) -> list[Result]:
         """Restart batch by batch, each only after the one before is ready; the first failure halts the rest."""
-        size = batch or len(specs)
+        if only_running:
+            states = (await self.platform.snapshot([spec.name for spec in specs], endings=False)).states
+            specs = [spec for spec in specs if states[spec.name].phase in RUNNING or states[spec.name].timer_active]
+        size = batch or max(len(specs), 1)
         results: list[Result] = []
         for begin in range(0, len(specs), size):
             if begin and pause:
@@ -275,7 +279,8 @@ class Manager:
         if result.ok or spec.schedule:
             return result
         state = (await self.platform.snapshot([spec.name])).states[spec.name]
-        return replace(result, text=f"{result.text}: it {ending(state)}" if state.cause else result.text)
+        told = state.cause and state.exit and not result.text.startswith("cannot ")
+        return replace(result, text=f"{result.text}: it {ending(state)}" if told else result.text)
 
     async def _stop(
         self, spec: AgentSpec, state: UnitState, found: tuple[Process, ...], *, in_foreground: bool, kill: bool
@@ -314,7 +319,8 @@ class Manager:
 
     async def _restart(self, spec: AgentSpec) -> tuple[AgentSpec, Result]:
         outcome = await self.platform.perform(Action(ActionKind.RESTART, spec.name, started_unit(spec), "asked for"))
-        return spec, Result(spec.name, True, "restarted") if outcome.ok else _failed(spec.name, outcome.detail)
+        done = "its timer was restarted" if spec.schedule else "restarted"
+        return spec, Result(spec.name, True, done) if outcome.ok else _failed(spec.name, outcome.detail)
 
     def _edited(self, name: str) -> bool:
         try:

@@ -70,18 +70,47 @@ def from_json(text: str, *, file: Path) -> Manifest:
     try:
         found: Manifest = _adapter().validate_json(text)
     except ValidationError as error:
-        raise SuperviseError(
-            f'cannot read the manifest "{file}": {error.errors()[0]["msg"]}; run `supervise install` again'
-        ) from error
+        raise _unreadable(file, error.errors()[0]["msg"]) from error
     return found
 
 
 def manifests(places: Places) -> Iterator[Manifest]:
-    """All projects installed in one scope, by name."""
-    if not places.manifests.is_dir():
-        return
-    for file in sorted(places.manifests.glob("*.json")):
-        yield from_json(file.read_text(encoding="utf-8"), file=file)
+    """All projects installed in one scope, by name. What cannot be read is left out; `unreadable` names it."""
+    for file in _files(places):
+        try:
+            yield _read(file)
+        except SuperviseError:  # told by `unreadable`; one damaged file must not stop everything else
+            continue
+
+
+def unreadable(places: Places) -> Mapping[str, str]:
+    """Why each damaged manifest cannot be read, by project."""
+    reasons: dict[str, str] = {}
+    for file in _files(places):
+        try:
+            _read(file)
+        except SuperviseError as error:
+            reasons[file.stem] = str(error)
+    return reasons
+
+
+def _files(places: Places) -> Iterator[Path]:
+    if places.manifests.is_dir():
+        yield from sorted(places.manifests.glob("*.json"))
+
+
+def _read(file: Path) -> Manifest:
+    try:
+        return from_json(file.read_text(encoding="utf-8"), file=file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(file, str(error)) from error
+
+
+def _unreadable(file: Path, why: str) -> SuperviseError:
+    return SuperviseError(
+        f'cannot read the manifest "{file}" ({why}); '
+        "`supervise install` in the folder of its agents.yaml writes it anew"
+    )
 
 
 @cache

@@ -57,7 +57,8 @@ def resolve(words: Sequence[str], *, directory: Path, python: Path | None) -> Pr
         *(folder for program in executables for folder in _folders(program)),
     }
     outside = sorted(path for path in needs if not _in_system(path))
-    return Program((str(first), *words[1:]), executables, _topmost(outside), _shell_remark(words))
+    remark = _shell_remark(words) or _script_remark(words, directory)
+    return Program((str(first), *words[1:]), executables, _topmost(outside), remark)
 
 
 def _environment(directory: Path, python: Path | None) -> Path | None:
@@ -119,6 +120,14 @@ def _shell_remark(words: Sequence[str]) -> str | None:
     if words[-1].lstrip().startswith("exec "):
         return None
     return "a shell is the main process, so the agent's own pings are refused; begin the script with `exec`"
+
+
+def _script_remark(words: Sequence[str], directory: Path) -> str | None:
+    """A Python script that is not there; it may still be made by `before_start`, so it is no error."""
+    script = words[1] if len(words) > 1 and PYTHON_NAMES.fullmatch(Path(words[0]).name) else ""
+    if not script.endswith(".py") or (directory / script).exists():
+        return None
+    return f'there is no script "{directory / script}"'
 
 
 # --- What is needed ---------------------------------------------------------------------------------------------------

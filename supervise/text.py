@@ -47,7 +47,7 @@ def masked(words: Iterable[str]) -> tuple[str, ...]:
     return tuple(hidden)
 
 
-def width(text: str) -> int:
+def columns(text: str) -> int:
     """Columns that the text takes in a terminal."""
     return sum(
         2 if unicodedata.east_asian_width(one) in "WF" else 0 if unicodedata.combining(one) else 1 for one in text

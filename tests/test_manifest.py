@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from supervise.errors import SuperviseError
-from supervise.manifest import Manifest, RunMark, from_json, manifests, outdated, run_mark, to_json
+from supervise.manifest import Manifest, RunMark, from_json, manifests, outdated, run_mark, to_json, unreadable
 from supervise.model import (
     FOREVER,
     AgentSpec,
@@ -145,8 +145,8 @@ def test_the_same_manifest_gives_the_same_bytes() -> None:
 def test_a_broken_manifest_is_one_sentence_that_says_what_to_do(text: str) -> None:
     with pytest.raises(SuperviseError) as error:
         from_json(text, file=FILE)
-    assert str(error.value).startswith(f'cannot read the manifest "{FILE}": ')
-    assert str(error.value).endswith("; run `supervise install` again")
+    assert str(error.value).startswith(f'cannot read the manifest "{FILE}" (')
+    assert str(error.value).endswith("`supervise install` in the folder of its agents.yaml writes it anew")
     assert "\n" not in str(error.value)
 
 
@@ -171,12 +171,14 @@ def test_without_a_folder_nothing_is_installed(tmp_path: Path) -> None:
     assert list(manifests(places_in(tmp_path))) == []
 
 
-def test_one_broken_manifest_is_not_passed_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [b"{", b"", b"\xff\xfe\x00"], ids=["cut", "empty", "not-text"])
+def test_one_damaged_manifest_hides_no_other_and_is_named(tmp_path: Path, damage: bytes) -> None:
     there = places_in(tmp_path)
-    put(there, manifest(spec(), project="web"))
-    there.manifest("bots").write_text("{")
-    with pytest.raises(SuperviseError, match=r"bots\.json"):
-        list(manifests(there))
+    put(there, manifest(spec(), project="bots"))
+    there.manifest("web").write_bytes(damage)
+    assert [one.project for one in manifests(there)] == ["bots"]
+    assert list(unreadable(there)) == ["web"]
+    assert str(there.manifest("web")) in unreadable(there)["web"]
 
 
 # --- Compared ---------------------------------------------------------------------------------------------------------

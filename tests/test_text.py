@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervise.text import MASK, masked, secret_looking, shown, width
+from supervise.text import MASK, columns, masked, secret_looking, shown
 
 BIDI = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
 MARKS = "\u061c\u200e\u200f"
@@ -110,6 +110,6 @@ def test_a_secret_value_is_never_left_and_all_else_is(before: list[str], value: 
     assert left[-1] == (f"--api-key={MASK}" if joined else MASK)
 
 
-@pytest.mark.parametrize(("text", "columns"), [("", 0), ("abc", 3), ("日本", 4), ("e\u0301", 1), ("🙂", 2)])
-def test_the_width_is_that_of_a_terminal(text: str, columns: int) -> None:
-    assert width(text) == columns
+@pytest.mark.parametrize(("text", "wide"), [("", 0), ("abc", 3), ("日本", 4), ("e\u0301", 1), ("🙂", 2)])
+def test_the_width_is_that_of_a_terminal(text: str, wide: int) -> None:
+    assert columns(text) == wide

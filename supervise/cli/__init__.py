@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -81,10 +82,8 @@ class Commands(click.Group):
 @click.pass_context
 def cli(context: click.Context, quiet: bool, verbose: bool, no_color: bool) -> None:
     """Agents described once in agents.yaml, run by the operating system."""
-    from os import environ
-
     context.obj = {"quiet": quiet, "verbose": verbose}
-    if no_color or environ.get("NO_COLOR"):
+    if no_color or os.environ.get("NO_COLOR"):
         context.color = False
 
 
@@ -104,9 +103,18 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except BrokenPipeError:  # `supervise logs | head`: the reader has had enough
-        sys.stderr.close()
+        _let_go_of_output()
         sys.exit(ExitCode.OK)
+    except OSError as error:
+        click.echo(f"supervise: cannot go on: {error}", err=True)
+        _let_go_of_output()
+        sys.exit(ExitCode.FAILED)
     sys.exit(code if isinstance(code, int) else ExitCode.OK)
+
+
+def _let_go_of_output() -> None:
+    """What is still buffered goes nowhere, or Python would try once more to write it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _lines(error: SuperviseError) -> Iterator[str]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Awaitable, Callable
 
 from supervise.cli.options import Choice
-from supervise.cli.wanted import acting_scope
+from supervise.cli.wanted import acting_scope, warn_of_damage
 from supervise.manager import Manager, Result, exit_code, managing
 from supervise.model import AgentSpec
 from supervise.places import places
@@ -19,6 +19,7 @@ Verb = Callable[[Manager, tuple[AgentSpec, ...]], Awaitable[list[Result]]]
 def act(choice: Choice, verb: Verb) -> int:
     """Run a verb on the chosen agents; gives the exit code."""
     there = places(acting_scope(choice.as_user), os.environ, uid=os.getuid())
+    warn_of_damage(there)
 
     async def acted() -> int:
         async with managing(there, project=choice.project) as manager:

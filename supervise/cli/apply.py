@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from supervise.cli.options import file_options, user_option
+
+if TYPE_CHECKING:
+    from supervise.install.plan import Plan
 
 
 @click.command()
@@ -23,6 +28,7 @@ def command(file: Path | None, environment: str | None, as_user: bool, yes: bool
     """
     from supervise.cli.install_steps import carry_out
     from supervise.cli.installing import refuse_root, session_for, show_plan
+    from supervise.cli.output import agree
     from supervise.cli.wanted import acting_scope, wanted
 
     found = wanted(file, environment, acting_scope(as_user))
@@ -33,14 +39,14 @@ def command(file: Path | None, environment: str | None, as_user: bool, yes: bool
             plan = await session.plan()
             show_plan(plan, found)
             if not ((plan.empty and not plan.start and not plan.restart) or yes):
-                click.confirm("Do this?", abort=True)
+                agree("Do this?")
 
-            def agreed(final: object) -> bool:
-                if yes or final == plan:
-                    return True
-                click.echo("meanwhile something has changed; the plan is now:")
-                show_plan(final, found)  # type: ignore[arg-type]
-                return click.confirm("Do this?", abort=True)
+            def agreed(final: Plan) -> bool:
+                if not yes and replace(final, manifest=None) != replace(plan, manifest=None):
+                    click.echo("meanwhile something has changed; the plan is now:")
+                    show_plan(final, found)
+                    agree("Do this?")
+                return True
 
             return await carry_out(session, start=True, restart=True, agreed=agreed)
 

@@ -25,7 +25,7 @@ def command(file: Path | None, environment: str | None, as_user: bool, as_json: 
     Commands, users and folders are looked up on this host, and systemd's own verifier judges the rendered units.
     Exit code 7 when something is wrong.
     """
-    from supervise.cli.output import print_json, short
+    from supervise.cli.output import counted, print_json, short
     from supervise.cli.wanted import print_warnings, scope_of, wanted
     from supervise.errors import ConfigError
     from supervise.install.verify import complaints
@@ -46,7 +46,8 @@ def command(file: Path | None, environment: str | None, as_user: bool, as_json: 
         print_json({"ok": True, "project": found.config.project, "problems": found.desired.warnings, "agents": specs})
         return
     print_warnings(found.desired.warnings)
-    click.echo(f"{short(found.config.file)} is good: project {found.config.project}, {len(specs)} agents on this host")
+    here = f"{counted(len(specs), 'agent')} on this host"
+    click.echo(f"{short(found.config.file)} is good: project {found.config.project}, {here}")
     for spec in specs:
         who = "a dynamic user" if spec.dynamic_user else spec.user or "you"
         words = shown(" ".join(masked(spec.command)))

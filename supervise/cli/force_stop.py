@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from supervise.cli.options import Choice, agents_arguments
+
+if TYPE_CHECKING:
+    from supervise.manager import Manager, Result
+    from supervise.model import AgentSpec
 
 
 @click.command("force-stop")
@@ -16,12 +22,11 @@ def command(choice: Choice, yes: bool) -> int:
     SIGKILL: they cannot save anything. Copies outside their unit are ended too.
     """
     from supervise.cli.acting import act
-    from supervise.cli.output import print_result
+    from supervise.cli.output import agree, print_result
 
-    if not yes:
-        whom = "all agents" if choice.everyone else " ".join((*choice.agents, *choice.tags))
-        click.confirm(f"Kill {whom} without letting them finish?", abort=True)
-    return act(
-        choice,
-        lambda manager, chosen: manager.stop(chosen, tell=print_result, kill=True),
-    )
+    async def killed(manager: Manager, chosen: tuple[AgentSpec, ...]) -> list[Result]:
+        if not yes:
+            agree(f"Kill {', '.join(spec.name for spec in chosen)} without letting them finish?")
+        return await manager.stop(chosen, tell=print_result, kill=True)
+
+    return act(choice, killed)

@@ -17,7 +17,10 @@ def command(choice: Choice, reason: str) -> int:
     """
     from supervise.cli.acting import act
     from supervise.cli.output import print_result
+    from supervise.errors import UsageError
 
+    if not reason.strip():
+        raise UsageError("say why with --reason, for whoever finds it held")
     return act(
         choice,
         lambda manager, chosen: manager.hold(chosen, reason=reason, tell=print_result),

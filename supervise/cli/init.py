@@ -27,7 +27,7 @@ def command(file: Path, project: str | None, from_processes: bool) -> None:
     import json
     import os
 
-    from supervise.cli.output import short
+    from supervise.cli.output import counted, short
     from supervise.config import json_schema
     from supervise.errors import SuperviseError
     from supervise.observe.scan import scan
@@ -46,5 +46,10 @@ def command(file: Path, project: str | None, from_processes: bool) -> None:
         ) from None
     schema = file.with_name("agents.schema.json")
     schema.write_text(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    click.echo(f"wrote {short(file)} with {len(proposals)} agents, and {schema.name} for editors")
+    click.echo(f"wrote {short(file)} with {counted(len(proposals), 'agent')}, and {schema.name} for editors")
+    if file.parent.stat().st_uid == 0:
+        click.echo(
+            "this folder belongs to root: give it to whoever shall run the agents (`chown -R USER: .`), "
+            "or write `user: NAME` for each"
+        )
     click.echo("next: look at it, then `supervise check`, then `supervise plan`")

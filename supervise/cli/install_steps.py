@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 
 from supervise.cli.installing import describe, manager_of
-from supervise.cli.output import counter, print_result, progress
+from supervise.cli.output import counted, counter, print_result, progress
 from supervise.errors import ExitCode
 from supervise.install.apply import Applied
 from supervise.install.plan import Plan
@@ -45,9 +45,9 @@ def _say_what_was_done(plan: Plan, applied: Applied | None) -> None:
     for unit, why in applied.kept.items():
         click.secho(f"✗ {unit} would not stop, so its files stay: {shown(why)}", fg="red", err=True)
     added, gone = len(plan.agents_added), len(plan.stop)
-    what = [f"{applied.files} files written or removed"]
-    what += [f"{added} agents added"] if added else []
-    what += [f"{gone} units stopped and removed"] if gone else []
+    what = [f"{counted(applied.files, 'file')} written or removed"]
+    what += [f"{counted(added, 'agent')} added"] if added else []
+    what += [f"{counted(gone, 'unit')} stopped and removed"] if gone else []
     click.secho(f"✓ {plan.project}: {', '.join(what)}", fg="green")
 
 
@@ -56,14 +56,14 @@ async def _start(session: Session, plan: Plan) -> list[Result]:
     specs = [spec for spec in manager.specs if spec.name in plan.start]
     if not specs:
         return []
-    progress(f"starting {len(specs)} agents")
+    progress(f"starting {counted(len(specs), 'agent')}")
     return await manager.start(specs, tell=print_result, count=counter("started"))
 
 
 async def _restart(session: Session, plan: Plan) -> list[Result]:
     manager = manager_of(session, plan)
     specs = [spec for spec in manager.specs if spec.name in plan.restart]
-    progress(f"restarting {len(specs)} agents")
+    progress(f"restarting {counted(len(specs), 'agent')}")
     return await manager.restart(specs, tell=print_result, count=counter("restarted"))
 
 

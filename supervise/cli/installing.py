@@ -133,10 +133,10 @@ def _consequences(plan: Plan) -> Iterator[str]:
         if units:
             yield f"{verb}: {_listed(units)}"
     for name, why in plan.restart.items():
-        yield f"would restart: {name} ({shown(why)})"
+        yield f"with --restart: restarts {name} ({shown(why)})"
     starts = [name for name in plan.start if name not in plan.outside]
     if starts:
-        yield f"would start: {_listed(starts)}"
+        yield f"with --start: starts {_listed(starts)}"
     if plan.manifest_changes and not plan.changes:
         yield "writes the manifest anew"
 
@@ -177,7 +177,7 @@ def plan_json(plan: Plan, found: Wanted | None) -> dict[str, Any]:
     """The plan for programs."""
     return {
         "project": plan.project,
-        "pending": not plan.empty,
+        "pending": plan.pending,
         "files": [
             {
                 "kind": one.kind,

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 import click
 
 from supervise.cli.options import Choice, agents_arguments, json_option
+
+if TYPE_CHECKING:
+    from supervise.model import AgentSpec
+    from supervise.places import Places
 
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
 PRIORITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
@@ -40,22 +46,12 @@ def command(
     And what systemd wrote about them. Several agents are merged by time, each with its own colour; without AGENTs all
     of them.
     """
-    import os
-
     from supervise.cli.output import print_json
-    from supervise.cli.wanted import scope_of
     from supervise.logs import read_journal
-    from supervise.manifest import manifests
     from supervise.model import LogLine, LogQuery
-    from supervise.places import places
     from supervise.platforms.systemd.units import timer_name, unit_name
-    from supervise.selection import select
 
-    there = places(scope_of(choice.as_user), os.environ, uid=os.getuid())
-    specs = [
-        spec for manifest in manifests(there) if choice.project in (None, manifest.project) for spec in manifest.agents
-    ]
-    chosen = select(specs, choice.agents, everyone=choice.everyone or choice.unsaid, tags=choice.tags)
+    there, chosen = _chosen(choice)
     units = tuple(
         unit
         for spec in chosen
@@ -74,13 +70,40 @@ def command(
     names = {spec.name: COLOURS[index % len(COLOURS)] for index, spec in enumerate(chosen)}
 
     async def show(found: AsyncIterator[LogLine]) -> None:
-        async for line in found:
-            if as_json:
-                print_json(line, lines=True)
-            else:
-                click.echo(human(line, names))
+        async with aclosing(found):  # type: ignore[type-var]
+            async for line in found:
+                if as_json:
+                    print_json(line, lines=True)
+                else:
+                    click.echo(human(line, names))
 
     asyncio.run(show(read_journal(query, scope=there.scope)))
+
+
+def _chosen(choice: Choice) -> tuple[Places, tuple[AgentSpec, ...]]:
+    """The agents and where they are: the machine's, or else one's own."""
+    import os
+
+    from supervise.cli.wanted import warn_of_damage
+    from supervise.errors import NoSuchAgent
+    from supervise.manifest import manifests
+    from supervise.model import Scope
+    from supervise.places import places
+    from supervise.selection import select
+
+    own = places(Scope.USER, os.environ, uid=os.getuid())
+    tried = [own] if choice.as_user else [places(Scope.SYSTEM, os.environ, uid=os.getuid()), own]
+    missing: NoSuchAgent | None = None
+    for there in tried:
+        warn_of_damage(there)
+        projects = [one for one in manifests(there) if choice.project in (None, one.project)]
+        specs = [spec for manifest in projects for spec in manifest.agents]
+        try:
+            return there, select(specs, choice.agents, everyone=choice.everyone or choice.unsaid, tags=choice.tags)
+        except NoSuchAgent as error:
+            missing = missing or error
+    assert missing is not None
+    raise missing
 
 
 def human(line: object, names: dict[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from supervise.errors import Problem
+from supervise.errors import Problem, SuperviseError
 from supervise.model import Status
 from supervise.text import shown
 
@@ -89,6 +90,20 @@ def plain(value: Any) -> Any:
 def print_result(result: Result) -> None:
     sign = click.style("✓", fg="green") if result.ok else click.style("✗", fg="red")
     click.echo(f"{sign} {shown(result.name)}: {shown(result.text)}", err=not result.ok)
+
+
+def agree(question: str) -> None:
+    """Ask for a yes. Anything else ends the command with nothing done; Ctrl-C does so at once, also inside asyncio."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        if not click.confirm(question):
+            raise SuperviseError("nothing was changed")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def progress(text: str) -> None:

@@ -39,6 +39,6 @@ def command(file: Path | None, environment: str | None, as_user: bool, as_json: 
             print_json(plan_json(plan, found))
         else:
             show_plan(plan, found)
-        return PENDING if check and not plan.empty else ExitCode.OK
+        return PENDING if check and plan.pending else ExitCode.OK
 
     return asyncio.run(planned())

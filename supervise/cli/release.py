@@ -23,9 +23,32 @@ def command(choice: Choice, start: bool) -> int:
     """
     from supervise.cli.acting import act
     from supervise.cli.output import print_result
+    from supervise.errors import ExitCode, NoSuchAgent
 
     async def released(manager: Manager, chosen: tuple[AgentSpec, ...]) -> list[Result]:
         results = manager.release(chosen, tell=print_result)
         return results + (await manager.start(chosen, tell=print_result) if start else [])
 
-    return act(choice, released)
+    try:
+        return act(choice, released)
+    except NoSuchAgent:
+        if not _released_without_agent(choice):
+            raise
+        return ExitCode.OK
+
+
+def _released_without_agent(choice: Choice) -> bool:
+    """Take back holds on agents that are installed no more; whether every name had one."""
+    import os
+
+    from supervise.cli.wanted import acting_scope
+    from supervise.holds import read_holds, remove_hold
+    from supervise.places import places
+
+    there = places(acting_scope(choice.as_user), os.environ, uid=os.getuid())
+    if not choice.agents or not set(choice.agents) <= set(read_holds(there)):
+        return False
+    for name in choice.agents:
+        remove_hold(there, name)
+        click.echo(f"✓ {name}: released; it is not installed")
+    return True

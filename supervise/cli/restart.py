@@ -22,7 +22,8 @@ def command(
 ) -> int:
     """Restart agents, in batches if wanted.
 
-    A batch is restarted when the one before is ready; the first failure halts the rest.
+    With --all or --tag only those that run; an agent that is named is started too. A batch is restarted when the one
+    before is ready; the first failure halts the rest.
     """
     from supervise.cli.acting import act
     from supervise.cli.output import counter, print_result
@@ -32,6 +33,7 @@ def command(
         choice,
         lambda manager, chosen: manager.restart(
             chosen,
+            only_running=not choice.agents,
             tell=print_result,
             batch=batch_size(batch, len(chosen)),
             pause=length(pause),

@@ -14,6 +14,7 @@ import click
 
 from supervise.cli.options import Choice
 from supervise.cli.output import age, duration, local, mark, print_json, utc_now
+from supervise.cli.wanted import warn_of_damage
 from supervise.decide import AS_WANTED
 from supervise.errors import ExitCode, NoSuchAgent, PlatformError
 from supervise.exits import described
@@ -21,12 +22,13 @@ from supervise.manager import Manager, View, managing
 from supervise.model import AgentSpec, LogLine, LogQuery, Scope, Status, StatusRow, UnitState
 from supervise.places import Places, places
 from supervise.selection import select
-from supervise.text import masked, shown
+from supervise.text import columns, masked, shown
 
 ORDER = (Status.ERROR, Status.WARNING, Status.UNKNOWN, Status.STARTING, Status.STOPPING, Status.STOPPED, Status.RUNNING)
 NOT_RUNNING = (Status.STOPPED, Status.UNKNOWN)
 MANY = 8
 """More running agents than this are folded into one line."""
+LONGEST_TITLE = 30
 LAST_LINES = 8
 LAST_OF_MANAGER = 3
 REFRESH = 2.0
@@ -84,7 +86,7 @@ def screen(rows: Any, now: datetime) -> str:
     folded = running if len(running) > MANY else []
     shown_rows = [row for row in ordered if row not in folded]
     cells = [_cells(row, now) for row in shown_rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(columns, column)) for column in zip(*cells, strict=True)]
     lines = [_line(row, one, widths) for row, one in zip(shown_rows, cells, strict=True)]
     if folded:
         names = ", ".join(row.name for row in folded)
@@ -97,13 +99,14 @@ def by_badness(rows: Any) -> list[StatusRow]:
 
 
 def _cells(row: StatusRow, now: datetime) -> tuple[str, ...]:
-    """What stands in columns: status, name, reason, since when, PID."""
+    """What stands in columns: status, name, title, reason, since when, PID."""
     since = row.started_at if row.status is Status.RUNNING else row.since
-    return (row.status.value, row.name, row.reason.value, age(since, now), f"PID {row.pid}" if row.pid else "")
+    title = shown(row.title, limit=LONGEST_TITLE) if row.title != row.name else ""
+    return (row.status.value, row.name, title, row.reason.value, age(since, now), f"PID {row.pid}" if row.pid else "")
 
 
 def _line(row: StatusRow, cells: Sequence[str], widths: Sequence[int]) -> str:
-    status, *rest = (cell + " " * (width - len(cell)) for cell, width in zip(cells, widths, strict=True))
+    status, *rest = (cell + " " * (width - columns(cell)) for cell, width in zip(cells, widths, strict=True))
     coloured = mark(row.status) + " " * (len(status) - len(row.status.value))
     told = [] if row.message == AS_WANTED else [row.message]
     told += ["It runs something older than what is installed."] if row.outdated else []
@@ -178,6 +181,8 @@ def _stamp(state: UnitState) -> str | None:
 def _installed(scopes: Sequence[Scope]) -> list[Places]:
     """The scopes in which something is installed. Raises NoSuchAgent when there is none."""
     all_places = [places(scope, os.environ, uid=os.getuid()) for scope in scopes]
+    for one in all_places:
+        warn_of_damage(one)
     there = [one for one in all_places if one.manifests.is_dir() and any(one.manifests.glob("*.json"))]
     if not there:
         raise NoSuchAgent(

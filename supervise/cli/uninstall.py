@@ -29,19 +29,23 @@ def command(file: Path | None, project: str | None, as_user: bool, purge: bool, 
     Nothing of other projects is touched; your agents.yaml and your programs stay. What will not stop keeps its files.
     """
     from supervise.cli.installing import default_project, removal_of, scope_places, show_plan
-    from supervise.cli.output import progress
+    from supervise.cli.output import agree, counted, progress
     from supervise.cli.wanted import acting_scope
     from supervise.text import shown
 
     there = scope_places(acting_scope(as_user))
     name = default_project(file, project)
+    if purge and not any(there.manifests.glob("*.json")):
+        _remove_state(there)
+        click.secho("✓ removed what was left of the state", fg="green")
+        return ExitCode.OK
 
     async def removed() -> int:
         async with removal_of(name, there) as (session, manifest):
             plan = await session.plan()
             show_plan(plan, None)
             if not yes:
-                click.confirm(f"Stop and remove the {len(manifest.agents)} agents of {name}?", abort=True)
+                agree(f"Stop and remove the {counted(len(manifest.agents), 'agent')} of {name}?")
             _, applied = await session.install(progress)
         if applied is None:
             return ExitCode.OK
@@ -49,7 +53,7 @@ def command(file: Path | None, project: str | None, as_user: bool, purge: bool, 
             click.secho(f"✗ {unit} would not stop, so its files stay: {shown(why)}", fg="red", err=True)
         if purge and not applied.kept:
             _purge(there, manifest)
-        click.secho(f"✓ {name}: removed {applied.files} files", fg="green")
+        click.secho(f"✓ {name}: removed {counted(applied.files, 'file')}", fg="green")
         return ExitCode.PARTLY if applied.kept else ExitCode.OK
 
     return asyncio.run(removed())
@@ -57,12 +61,15 @@ def command(file: Path | None, project: str | None, as_user: bool, purge: bool, 
 
 def _purge(there: Places, manifest: Manifest) -> None:
     from supervise.holds import remove_hold
-    from supervise.manifest import manifests
     from supervise.platforms.systemd.units import timer_name
 
     for spec in manifest.agents:
         remove_hold(there, spec.name)
         (there.stamps / f"stamp-{timer_name(spec.name)}").unlink(missing_ok=True)
-    if not list(manifests(there)):
-        for folder in (there.state, there.runtime, there.manifests):
-            shutil.rmtree(folder, ignore_errors=True)
+    if not any(there.manifests.glob("*.json")):
+        _remove_state(there)
+
+
+def _remove_state(there: Places) -> None:
+    for folder in (there.state, there.runtime, there.manifests.parent):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -19,10 +19,11 @@ from supervise.config import Config, find, load
 from supervise.desired import Desired, Host, desired, host_tags
 from supervise.errors import ConfigError, Problem, UsageError
 from supervise.install.plan import conflicts
-from supervise.manifest import manifests
+from supervise.manifest import Manifest, manifests, unreadable
 from supervise.model import Scope, UnitFile
 from supervise.places import SYSTEM, Places, places
 from supervise.render import render
+from supervise.text import shown
 
 OLDEST_SUPPORTED = 252
 """Debian 12's systemd; assumed where none is installed to be asked."""
@@ -63,6 +64,12 @@ def systemd_version() -> int:
     return int(found[1]) if found else OLDEST_SUPPORTED
 
 
+def warn_of_damage(there: Places) -> None:
+    """Name the manifests that cannot be read: their agents are missing from what follows."""
+    for why in unreadable(there).values():
+        click.secho(f"! {shown(why)}", fg="yellow", err=True)
+
+
 def print_warnings(warnings: Sequence[Problem]) -> None:
     for warning in warnings:
         click.secho(problem_line(warning), fg="yellow", err=True)
@@ -87,6 +94,16 @@ def acting_scope(as_user: bool) -> Scope:
 def _conflicts(config: Config, fitted: Desired, there: Places) -> list[Problem]:
     others = [*manifests(there), *(manifests(SYSTEM) if there.scope is Scope.USER else ())]
     return [
-        config.problem(text, "agents", agent, *((key,) if key else ()))
-        for agent, key, text in conflicts(fitted.specs, config.project, others)
+        config.problem(f"{text}{_way_out(config, other)}", "agents", agent, *((key,) if key else ()))
+        for agent, key, text, other in conflicts(fitted.specs, config.project, others)
     ]
+
+
+def _way_out(config: Config, other: Manifest) -> str:
+    """What to do when the other project is this very one under its former name."""
+    if other.source.exists() and other.source != config.file:
+        return ""
+    return (
+        f"; if this is that project, write `project: {other.project}` and install with --moved, "
+        f"or `supervise uninstall -p {other.project}` first"
+    )

@@ -8,7 +8,6 @@ lists, or throws away what was only staged. The manifest comes last.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 from collections.abc import Callable, Collection, Iterable
@@ -18,12 +17,15 @@ from pathlib import Path
 
 from supervise.clock import now
 from supervise.errors import PlatformError, SuperviseError
-from supervise.install.disk import STAGED, journal, staged_files, unsettled
-from supervise.install.plan import FileChange, Kind, Plan
-from supervise.manifest import Manifest, run_mark, to_json
+from supervise.install.disk import STAGED, staged_files
+from supervise.install.journal import Journal, read_journal, to_json
+from supervise.install.plan import TARGET, FileChange, Kind, Plan
+from supervise.manifest import Manifest, RunMark, run_mark
+from supervise.manifest import to_json as manifest_json
 from supervise.model import Action, ActionKind
 from supervise.places import Places
 from supervise.platforms import Platform, UnitChanges
+from supervise.platforms.systemd.enablement import enabled_units, target_enabled
 
 Report = Callable[[str], None]
 
@@ -49,9 +51,9 @@ async def apply(plan: Plan, platform: Platform, *, places: Places, old: Manifest
     kept_agents = {unit.removeprefix("agent@").rpartition(".")[0] for unit in kept}
     spared = {None, *kept_agents} if kept else set()  # its own files, and the shared ones that its unit needs
     changes = [change for change in changes if not (change.kind is Kind.REMOVE and change.agent in spared)]
-    disable = tuple(unit for unit in plan.disable if not kept or unit not in (*kept, "supervise.target"))
+    disable = tuple(unit for unit in plan.disable if not kept or unit not in (*kept, TARGET))
     if changes or plan.enable or disable:
-        write_journal(places, changes, (*plan.enable, *disable))
+        write_journal(places, Journal(plan.project, tuple(changes), plan.enable, disable))
     if disable:
         await platform.apply(UnitChanges(disable=disable))  # while their files are there
     commit(changes)
@@ -67,14 +69,16 @@ async def apply(plan: Plan, platform: Platform, *, places: Places, old: Manifest
 
 async def recover(platform: Platform, places: Places, report: Report) -> None:
     """Finish, or undo, what a killed install left behind."""
-    if places.journal.exists():
+    if found := read_journal(places):
         report("finishing an install that was interrupted")
-        changes = read_journal(places)
-        commit(changes)
-        _make_users_and_folders(places, changes)
+        on = enabled_units(places) | ({TARGET} if target_enabled(places) else set())
+        if still := tuple(unit for unit in found.disable if unit in on):
+            await platform.apply(UnitChanges(disable=still))
+        commit(found.changes)
+        _make_users_and_folders(places, found.changes)
         await platform.apply(UnitChanges(reload=True))
-        if unsettled(places):
-            write_journal(places, (), unsettled(places))  # for the plan that follows
+        if found.enable or found.disable:
+            write_journal(places, replace(found, changes=()))  # for the plan that follows
         else:
             places.journal.unlink()
     discard_staged(places)
@@ -97,7 +101,7 @@ def stage(changes: Iterable[FileChange], report: Report) -> None:
             f'cannot write "{error.filename or written[-1]}": {error.strerror}; nothing was changed'
         ) from error
     if written:
-        report(f"wrote {len(written)} files, putting them in place")
+        report("wrote all files, putting them in place")
 
 
 def discard_staged(places: Places) -> None:
@@ -120,37 +124,18 @@ def commit(changes: Iterable[FileChange]) -> None:
             _sync_folder(folder)
 
 
-# --- The journal ------------------------------------------------------------------------------------------------------
-
-
-def write_journal(places: Places, changes: Iterable[FileChange], units: Iterable[str] = ()) -> None:
-    """`units`: those that are about to be enabled or disabled. What of that was done is nobody's choice but ours."""
-    files = [{"kind": change.kind, "path": str(change.path)} for change in changes]
-    _replace_file(places.journal, json.dumps({"files": files, "enablement": sorted(units)}, indent=1) + "\n")
-
-
-def read_journal(places: Places) -> list[FileChange]:
-    try:
-        entries = journal(places)["files"]
-        return [FileChange(Kind(one["kind"]), Path(one["path"]), None, None, None) for one in entries]
-    except (ValueError, KeyError, TypeError) as error:
-        raise SuperviseError(
-            f'cannot read the journal "{places.journal}": {error}; remove it and install again'
-        ) from error
-
-
 # --- Steps ------------------------------------------------------------------------------------------------------------
 
 
 async def _stop(plan: Plan, platform: Platform, report: Report) -> dict[str, str]:
     """Stop what is removed. A unit that will not stop keeps its files, lest its process be without a unit."""
-    agents = [unit for unit in plan.stop if unit != "supervise.target"]
+    agents = [unit for unit in plan.stop if unit != TARGET]
     if agents:
-        report(f"stopping {len(agents)} units that are removed")
+        report("stopping what is removed")
     reasons = await asyncio.gather(*(_why_it_runs_on(unit, platform) for unit in agents))
     kept = {unit: why for unit, why in zip(agents, reasons, strict=True) if why}
     if not kept and agents != list(plan.stop):
-        await _why_it_runs_on("supervise.target", platform)  # it holds no process; without its file it would linger on
+        await _why_it_runs_on(TARGET, platform)  # it holds no process; without its file it would linger on
     return kept
 
 
@@ -172,6 +157,10 @@ def _make_users_and_folders(places: Places, changes: Iterable[FileChange]) -> No
     places.holds.mkdir(parents=True, exist_ok=True)
 
 
+def write_journal(places: Places, journal: Journal) -> None:
+    _replace_file(places.journal, to_json(journal))
+
+
 def _write_manifest(plan: Plan, places: Places, old: Manifest | None, kept: Collection[str]) -> None:
     """After the reload, so that `since` is never before systemd knew the new units."""
     file = places.manifest(plan.project)
@@ -183,12 +172,16 @@ def _write_manifest(plan: Plan, places: Places, old: Manifest | None, kept: Coll
     if manifest is None:
         file.unlink(missing_ok=True)
     elif plan.manifest_changes or stays:
-        at = now()
-        marks = {
-            name: run_mark(mark.run, old.runs.get(name) if old else None, at) for name, mark in manifest.runs.items()
-        }
+        marks = {name: _since_now(mark, old, name) for name, mark in manifest.runs.items()}
         agents = tuple(sorted((*manifest.agents, *stays), key=lambda spec: spec.name)) if stays else manifest.agents
-        _replace_file(file, to_json(replace(manifest, agents=agents, runs=marks)))
+        _replace_file(file, manifest_json(replace(manifest, agents=agents, runs=marks)))
+
+
+def _since_now(mark: RunMark, old: Manifest | None, name: str) -> RunMark:
+    """A new digest counts from now on; an old one, or one of a lost manifest (since 0), as before."""
+    if not mark.since or (old and old.runs.get(name) == mark):
+        return mark
+    return run_mark(mark.run, None, now())
 
 
 # --- Files ------------------------------------------------------------------------------------------------------------

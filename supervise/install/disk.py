@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import os
+import pwd
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
+from supervise.install.journal import read_journal
 from supervise.install.plan import Disk
-from supervise.manifest import manifests
+from supervise.manifest import manifests, unreadable
 from supervise.marker import marker
-from supervise.model import UnitFile
+from supervise.model import Scope, UnitFile
 from supervise.places import Places
 from supervise.platforms.systemd.enablement import enabled_units, masked_units, target_enabled
 
+LINGER = Path("/var/lib/systemd/linger")
 STAGED = ".supervise-new"
 """The ending of a file that was written but not yet put in its place; systemd reads no such file."""
 
@@ -26,6 +28,7 @@ def read_disk(places: Places, wanted: Iterable[UnitFile]) -> Disk:
         if (content := _content(path)) is not None
     }
     ours = {path for path, content in found.items() if marker(content)}
+    unfinished = read_journal(places)
     return Disk(
         files={path: content for path, content in found.items() if path in ours or path in wanted_paths},
         beside=tuple(path for path in found if path not in ours and path not in wanted_paths),
@@ -33,22 +36,16 @@ def read_disk(places: Places, wanted: Iterable[UnitFile]) -> Disk:
         masked=masked_units(places),
         target_enabled=target_enabled(places),
         manifests={manifest.project: manifest for manifest in manifests(places)},
-        interrupted=places.journal.exists() or any(staged_files(places)),
-        unsettled=unsettled(places),
+        unreadable=unreadable(places),
+        lingers=_lingers(places),
+        interrupted=unfinished is not None or any(staged_files(places)),
+        unsettled=unfinished.unsettled if unfinished else {},
     )
 
 
-def journal(places: Places) -> Any:
-    """What an unfinished install has written down; raises ValueError when that is not JSON."""
-    return json.loads(places.journal.read_text(encoding="utf-8"))
-
-
-def unsettled(places: Places) -> frozenset[str]:
-    """Units that an unfinished install may or may not have enabled or disabled."""
-    try:
-        return frozenset(map(str, journal(places)["enablement"]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):  # `recover` says what is wrong with it
-        return frozenset()
+def _lingers(places: Places) -> bool:
+    """Whether the units outlive a logout: a user's own systemd does only where lingering is enabled (loginctl(1))."""
+    return places.scope is Scope.SYSTEM or (LINGER / pwd.getpwuid(os.getuid()).pw_name).exists()
 
 
 def staged_files(places: Places) -> Iterator[Path]:

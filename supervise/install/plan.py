@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
 from supervise import __version__
 from supervise.errors import SuperviseError
-from supervise.manifest import Manifest, outdated, run_mark
+from supervise.manifest import Manifest, RunMark, outdated, run_mark
 from supervise.marker import SHARED, edited, marker, version_key
 from supervise.model import AgentSpec, Instant, Phase, Process, Scope, UnitFile, UnitState
 from supervise.places import Places
@@ -62,7 +63,7 @@ class Target:
 class Disk:
     """`files`: content of each file that is ours or stands where we want to write. `beside`: drop-ins made by hand.
 
-    `unsettled`: units which an unfinished install was about to enable or disable.
+    `unsettled`: by project the units which an unfinished install was about to enable or disable.
     """
 
     files: Mapping[Path, str]
@@ -72,7 +73,11 @@ class Disk:
     target_enabled: bool
     manifests: Mapping[str, Manifest]
     interrupted: bool
-    unsettled: frozenset[str] = frozenset()
+    unsettled: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Projects whose manifest is damaged, and how."""
+    lingers: bool = True
+    """Whether the agents outlive their user's logout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,8 @@ class Seen:
     states: Mapping[str, UnitState]
     outside: Mapping[str, tuple[Process, ...]]
     at: Instant
+    kept_down: frozenset[str] = frozenset()
+    """Agents that nobody may start now: held, or running in the foreground."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,11 @@ class Plan:
         return not (self.changes or self.enable or self.disable or self.manifest_changes or self.interrupted)
 
     @property
+    def pending(self) -> bool:
+        """Whether the host is not yet as the file says: files, or agents that run something older."""
+        return not self.empty or bool(self.restart)
+
+    @property
     def agents_added(self) -> tuple[str, ...]:
         return tuple(
             one.agent for one in self.changes if one.kind is Kind.ADD and one.agent and one.path.suffix == ".conf"
@@ -123,7 +135,7 @@ def plan(target: Target, disk: Disk, seen: Seen, *, places: Places) -> Plan:
     old = disk.manifests.get(target.project)
     changes = tuple(_changes(target, disk))
     enable, disable = _enablement(target, old, disk)
-    manifest = _manifest(target, old, seen)
+    manifest = _manifest(target, old, disk, seen)
     return Plan(
         project=target.project,
         changes=changes,
@@ -140,8 +152,10 @@ def plan(target: Target, disk: Disk, seen: Seen, *, places: Places) -> Plan:
     )
 
 
-def conflicts(specs: Iterable[AgentSpec], project: str, others: Iterable[Manifest]) -> Iterator[tuple[str, str, str]]:
-    """(agent's key in the file, its key, text) for each name or title that another project on this host has."""
+def conflicts(
+    specs: Iterable[AgentSpec], project: str, others: Iterable[Manifest]
+) -> Iterator[tuple[str, str, str, Manifest]]:
+    """(agent's key in the file, its key, text, the other project) for each name or title that is taken on this host."""
     taken: dict[str, tuple[AgentSpec, Manifest]] = {}
     for other in others:
         if other.project != project:
@@ -149,7 +163,7 @@ def conflicts(specs: Iterable[AgentSpec], project: str, others: Iterable[Manifes
                 taken |= {word: (spec, other) for word in (spec.base, spec.name, spec.title)}
     for spec in specs:
         for key, word in (("", spec.name), ("title", spec.title)):
-            if word in taken:
+            if word in taken and not (key and spec.title == spec.name):
                 there, other = taken[word]
                 what = "title" if key else "name"
                 yield (
@@ -157,6 +171,7 @@ def conflicts(specs: Iterable[AgentSpec], project: str, others: Iterable[Manifes
                     key,
                     f'the {what} "{word}" is taken by agent "{there.name}" of project "{other.project}" '
                     f"({other.source}); names and titles are unique on a host",
+                    other,
                 )
 
 
@@ -228,7 +243,7 @@ def _ours_to_remove(content: str, target: Target, disk: Disk) -> bool:
 
 def _is_last(target: Target, disk: Disk) -> bool:
     """Whether nothing of ours is left on this host afterwards."""
-    return target.remove and not set(disk.manifests) - {target.project}
+    return target.remove and not {*disk.manifests, *disk.unreadable} - {target.project}
 
 
 # --- Enablement -------------------------------------------------------------------------------------------------------
@@ -238,17 +253,16 @@ def _enablement(target: Target, old: Manifest | None, disk: Disk) -> tuple[tuple
     """What to enable and disable: only what is new or whose `auto_start` changed, so an operator's own choice stays."""
     before = {started_unit(spec): spec for spec in old.agents} if old else {}
     now = {started_unit(spec): spec for spec in target.specs}
+    unsettled = disk.unsettled.get(target.project, frozenset())
     decided = {
-        unit: spec.auto_start
-        for unit, spec in now.items()
-        if unit in disk.unsettled or _decided(before.get(unit), spec)
+        unit: spec.auto_start for unit, spec in now.items() if unit in unsettled or _decided(before.get(unit), spec)
     }
     enable = [unit for unit, auto_start in decided.items() if auto_start]
     disable = [unit for unit, auto_start in decided.items() if not auto_start]
-    gone = [unit for unit in {**before, **dict.fromkeys(disk.unsettled - {TARGET})} if unit not in now]
+    gone = [unit for unit in {**before, **dict.fromkeys(unsettled - {TARGET})} if unit not in now]
     if _is_last(target, disk):
         gone.append(TARGET)
-    elif not target.remove and not disk.target_enabled and (not disk.manifests or TARGET in disk.unsettled):
+    elif not target.remove and not disk.target_enabled and (not disk.manifests or TARGET in unsettled):
         enable.append(TARGET)
     there = disk.enabled | ({TARGET} if disk.target_enabled else set())
     return tuple(unit for unit in enable if unit not in there), tuple(
@@ -305,6 +319,8 @@ def _changed_directives(change: FileChange) -> Iterator[str]:
 
 def _should_run(spec: AgentSpec, seen: Seen) -> bool:
     """Started by `install --start`: what boots by itself, does not run, and is not held down by a person's stop."""
+    if spec.name in seen.kept_down:
+        return False
     if spec.schedule:
         state = seen.states.get(spec.name)
         return spec.auto_start and not (state and state.timer_active)
@@ -340,15 +356,26 @@ def _notes(target: Target, old: Manifest | None, disk: Disk, places: Places) -> 
             f"supervise.target is not enabled for {places.boot_target}: nothing starts at boot "
             "(`systemctl enable supervise.target`)"
         )
+    if not disk.lingers and not target.remove:
+        yield "its agents end when you log out, and do not start at boot: `loginctl enable-linger` keeps them"
+    yield from (why for project, why in disk.unreadable.items() if project != target.project)
     for change in disk.files.values():
         if _newer(change):
             yield "the shared files were written by a newer version of supervise; left so"
             return
 
 
-def _manifest(target: Target, old: Manifest | None, seen: Seen) -> Manifest | None:
+def _manifest(target: Target, old: Manifest | None, disk: Disk, seen: Seen) -> Manifest | None:
     if target.remove:
         return None
     runs = {file.agent: _run(file.content) or "" for file in target.files if file.agent and file.path.suffix == ".conf"}
-    marks = {name: run_mark(run, old.runs.get(name) if old else None, seen.at) for name, run in runs.items()}
+    known = old.runs if old else dict(_lost_marks(target, disk, seen))
+    marks = {name: run_mark(run, known.get(name), seen.at) for name, run in runs.items()}
     return Manifest(target.project, target.source, target.scope, "systemd", __version__, target.specs, marks)
+
+
+def _lost_marks(target: Target, disk: Disk, seen: Seen) -> Iterator[tuple[str, RunMark]]:
+    """Where the manifest was lost: what is on disk has been there all along, as far as anybody can tell."""
+    for file in target.files:
+        if file.agent and file.path.suffix == ".conf" and (run := _run(disk.files.get(file.path))):
+            yield file.agent, RunMark(run, seen.at.boot, timedelta())

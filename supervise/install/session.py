@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from supervise.clock import now
 from supervise.errors import PlatformError, SuperviseError
+from supervise.holds import read_holds
 from supervise.install.apply import Applied, Report, apply, recover
 from supervise.install.disk import read_disk
 from supervise.install.lock import install_lock
 from supervise.install.plan import Disk, Kind, Plan, Seen, Target, plan
 from supervise.install.verify import complaints
 from supervise.model import UnitFile
-from supervise.observe.match import outside
+from supervise.observe.cgroups import UnitKind
+from supervise.observe.match import inside, outside
 from supervise.observe.scan import scan
 from supervise.places import Places
 from supervise.platforms import Platform
@@ -72,10 +74,12 @@ class Session:
         specs = self.target.specs
         known = disk.manifests.get(self.target.project)
         names = {spec.name for spec in (*specs, *(known.agents if known else ()))}
+        processes = scan().processes
         snapshot = await self.platform.snapshot(names, endings=False) if self.platform else None
         return Seen(
             states=snapshot.states if snapshot else {},
-            outside=outside(specs, scan().processes),
+            outside=outside(specs, processes),
+            kept_down=frozenset({*read_holds(self.places), *inside(processes, kind=UnitKind.RUN)}),
             at=snapshot.at if snapshot else now(),
         )
 

@@ -306,7 +306,7 @@ def test_init_writes_once_and_its_file_is_good(supervise: Supervise, tmp_path: P
     (tmp_path / "bot.py").write_text('if __name__ == "__main__":\n    print("hello")\n')
     answer = supervise("init", "--project", "trading")
     assert answer.code == ExitCode.OK
-    assert "wrote agents.yaml with 1 agents" in answer.out
+    assert "wrote agents.yaml with 1 agent" in answer.out
     found = load(tmp_path / "agents.yaml", environ={})
     assert (found.project, len(found.agents)) == ("trading", 1)
     assert [one.command for one in found.agents.values()] == [("python", "bot.py")]

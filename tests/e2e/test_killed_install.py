@@ -49,7 +49,7 @@ project: demo
 agents:
   changed: {command: [sleep, "1004"], auto_start: false}
   stays: {command: [sleep, "1003"]}
-  added: {command: [sleep, "1005"], schedule: daily}
+  added: {command: [sleep, "1005"], schedule: daily, auto_start: false}
 """
 
 

@@ -18,12 +18,12 @@ from supervise.install.apply import (
     apply,
     commit,
     discard_staged,
-    read_journal,
     recover,
     stage,
     write_journal,
 )
 from supervise.install.disk import STAGED, read_disk, staged_files
+from supervise.install.journal import Journal, read_journal
 from supervise.install.plan import FileChange, Kind, Plan, Seen, Target, plan
 from supervise.manifest import Manifest, from_json
 from supervise.model import Action, AgentSpec, Outcome, Schedule, Scope
@@ -425,7 +425,7 @@ def test_what_was_only_staged_is_thrown_away(there: Places, machine: Machine) ->
 def test_what_a_journal_lists_is_finished(there: Places, machine: Machine) -> None:
     wanted = changes(there.units)
     stage(wanted, silent)
-    write_journal(there, wanted)
+    write_journal(there, Journal("trading", tuple(wanted)))
     commit(wanted[:1])
     told: list[str] = []
     asyncio.run(recover(machine, there, told.append))
@@ -447,8 +447,10 @@ def test_where_nothing_was_interrupted_nothing_is_done(there: Places, machine: M
 
 def test_a_journal_remembers_what_to_do_with_which_file(there: Places) -> None:
     wanted = changes(there.units)
-    write_journal(there, wanted)
-    assert [(one.kind, one.path) for one in read_journal(there)] == [(one.kind, one.path) for one in wanted]
+    write_journal(there, Journal("trading", tuple(wanted)))
+    found = read_journal(there)
+    assert found
+    assert [(one.kind, one.path) for one in found.changes] == [(one.kind, one.path) for one in wanted]
 
 
 @pytest.mark.parametrize("content", ["", "{", "7", '[{"kind": "add"}]', '[{"kind": "burn", "path": "/x"}]', '["x"]'])

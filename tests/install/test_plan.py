@@ -411,8 +411,8 @@ def test_a_target_that_is_not_enabled_is_noted_after_the_first_install() -> None
 def test_a_name_or_title_of_another_project_is_a_conflict_that_names_its_file() -> None:
     others = and_another_project(NOTHING, spec("sma"), spec("page.1", title="Crossover")).manifests.values()
     found = list(conflicts((SMA, spec("x", title="Crossover"), spec("page"), spec("free")), "trading", others))
-    assert {(agent, key) for agent, key, _ in found} == {("sma", ""), ("sma", "title"), ("x", "title"), ("page", "")}
-    assert all('project "web" (/srv/web/agents.yaml)' in text for _, _, text in found)
+    assert {(agent, key) for agent, key, _, _ in found} == {("sma", ""), ("sma", "title"), ("x", "title"), ("page", "")}
+    assert all('project "web" (/srv/web/agents.yaml)' in text for _, _, text, _ in found)
 
 
 def test_a_project_is_in_no_conflict_with_itself() -> None:

@@ -30,12 +30,16 @@ DENIED = frozenset(
 GONE = frozenset({"org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.DBus.Error.UnknownObject"})
 
 
+WORDS = {"StartUnit": "start it", "StopUnit": "stop it", "RestartUnit": "restart it", "KillUnit": "kill it"}
+"""What a person calls a method of the manager."""
+
+
 class CallFailed(PlatformError):
     """The manager answered with an error; `name` is its D-Bus name."""
 
     def __init__(self, member: str, name: str, text: str) -> None:
         self.name = name
-        super().__init__(f"cannot {member}: {text or name}")
+        super().__init__(f"cannot {WORDS.get(member, member)}: {(text or name).rstrip('.')}")
 
     @property
     def denied(self) -> bool:
