@@ -189,7 +189,8 @@ class _Builder:
     def _instances(self, base: AgentSpec, settings: AgentSettings) -> Iterator[AgentSpec]:
         title = base.title.replace("{host}", self.host.name)
         if settings.instances is None:
-            yield replace(base, title=" ".join(title.replace("{instance}", "").split()))
+            alone = " ".join(title.replace("{instance}", "").split()) if "{instance}" in title else title
+            yield replace(base, title=alone)
             return
         for number in range(1, settings.instances + 1):
             own = title.replace("{instance}", str(number)) if "{instance}" in title else f"{title} #{number}"

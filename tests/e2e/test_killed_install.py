@@ -172,7 +172,8 @@ def empty(machine: Lab) -> Iterator[Lab]:
 def test_an_update_killed_at_any_change_of_a_file_leaves_whole_files_and_the_next_one_converges(empty: Lab) -> None:
     """Whether the next one wants the new state or the old one back; and no agent is touched."""
     empty.run(*INSTALL_OLD)
-    empty.run("systemctl", "start", "agent@stays", "agent@changed")
+    empty.run("systemctl", "start", "supervise.target")  # it keeps the units loaded that it comes after
+    empty.run("systemctl", "stop", "agent@changed", "agent@removed")
     pids = _pids(empty)
     _save(empty)
     before = _files(empty)

@@ -89,7 +89,7 @@ def test_who_falls_silent_is_killed_unless_the_watchdog_is_off(fleet: Fleet) -> 
 )
 def test_who_is_not_ready_in_time_has_failed(fleet: Fleet) -> None:
     fleet.comes_to("never_ready", "Result", "timeout")
-    assert 2.9 < fleet.lasted("never_ready") < 15
+    assert 2.5 < fleet.lasted("never_ready") < 15  # its start is stamped a little after the clock of the timeout
 
 
 @shows(
