@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from supervise.desired import Desired, Host, absolute, desired, in_waves, placed_here
+from supervise.desired import Desired, desired, in_waves, placed_here
 from supervise.errors import ConfigError
+from supervise.fitting import Host, absolute
 from supervise.model import AgentSpec, Dependency, ProbeKind, Schedule, Scope, Secret
 from tests.config.loading import loaded
 from tests.nouns import spec

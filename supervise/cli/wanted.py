@@ -16,8 +16,9 @@ import click
 
 from supervise.cli.output import problem_line
 from supervise.config import Config, find, load
-from supervise.desired import Desired, Host, desired, host_tags
+from supervise.desired import Desired, desired, host_tags
 from supervise.errors import ConfigError, Problem, UsageError
+from supervise.fitting import Host
 from supervise.install.plan import conflicts
 from supervise.manifest import Manifest, manifests, unreadable
 from supervise.model import Scope, UnitFile
