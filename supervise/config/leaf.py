@@ -5,6 +5,7 @@ Every value is judged by one function that says in one sentence what it wants, s
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,11 +22,12 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
 
 
-class WrittenSection(Section):
+class WrittenSection(Section, ABC):
     """A map whose Python value is something else than the map itself."""
 
+    @abstractmethod
     def meaning(self) -> object:
-        raise NotImplementedError
+        """The value that the map stands for."""
 
 
 @dataclass(frozen=True, eq=False)
