@@ -13,9 +13,8 @@ from supervise.config.sizes import size
 from supervise.config.spans import span_text
 from supervise.errors import Problem
 from supervise.model import Notify, NotifyAccess
+from supervise.text import secret_looking
 
-SECRET_WORDS = frozenset({"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "APIKEY"})
-_HARMLESS_ENDINGS = ("_FILE", "_PATH")
 _OPTION = re.compile(r"--?(?P<option>[A-Za-z][A-Za-z0-9_.-]*)(=.*)?|(?P<variable>[A-Za-z_][A-Za-z0-9_]*)=.*", re.DOTALL)
 _SET_BY_SYSTEM = re.compile(
     "SUPERVISE_.*|WATCHDOG_.*|LISTEN_.*|NOTIFY_SOCKET|CREDENTIALS_DIRECTORY|INVOCATION_ID|JOURNAL_STREAM"
@@ -51,22 +50,16 @@ def _environment(places: Places, loc: Loc, agent: AgentSettings) -> Iterator[Pro
             yield places.problem("this variable is set by the system", *loc, "environment", name, at_key=True)
 
 
-def looks_secret(name: str) -> bool:
-    """Whether a variable or option of this name likely holds a secret."""
-    upper = re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_")
-    return not upper.endswith(_HARMLESS_ENDINGS) and not SECRET_WORDS.isdisjoint(upper.split("_"))
-
-
 def _plain_secrets(places: Places, loc: Loc, agent: AgentSettings) -> Iterator[Problem]:
     allowed = {_same(name) for name in agent.allow_plain}
     for name in agent.environment:
-        if looks_secret(name) and _same(name) not in allowed:
+        if secret_looking(name) and _same(name) not in allowed:
             yield places.problem(_secret_text(name), *loc, "environment", name, at_key=True)
     for key, words in _commands(agent).items():
         for index, word in enumerate(words):
             match = _OPTION.fullmatch(word)
             name = (match["option"] or match["variable"]) if match else ""
-            if looks_secret(name) and _same(name) not in allowed:
+            if secret_looking(name) and _same(name) not in allowed:
                 yield _at_word(places, _secret_text(name), *loc, *key, index)
 
 
