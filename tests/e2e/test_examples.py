@@ -65,7 +65,8 @@ def everywhere(lab: Lab) -> Iterator[Lab]:
     lab.supervise("install", "--start", "-f", "/srv/project/agents.yaml")
     yield lab
     lab.supervise("uninstall", "--yes", "-p", "everywhere")
-    lab.sh("userdel -r trader; rm -rf /opt/project /srv/project")
+    lab.run("userdel", "--remove", "--force", "trader", check=False)
+    lab.sh("rm -rf /opt/project /srv/project")
 
 
 @pytest.mark.parametrize("name", EVERY)

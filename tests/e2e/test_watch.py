@@ -35,7 +35,8 @@ def watcher(lab: Lab) -> Iterator[subprocess.Popen[str]]:
     assert process.stdout is not None
     process.stdout.close()
     lab.supervise("uninstall", "--yes", "-p", "watched")
-    lab.sh("userdel -r wanda; rm -rf /srv/watched")
+    lab.run("userdel", "--remove", "--force", "wanda", check=False)
+    lab.sh("rm -rf /srv/watched")
 
 
 def reasons(process: subprocess.Popen[str], until: str) -> list[str]:
