@@ -39,6 +39,14 @@ class NoSuchAgent(SuperviseError):
     exit_code = ExitCode.NO_SUCH_AGENT
 
 
+class StoreError(SuperviseError):
+    """The local store cannot be read or written now. `corrupt`: its file is damaged."""
+
+    def __init__(self, text: str, *, corrupt: bool = False) -> None:
+        self.corrupt = corrupt
+        super().__init__(text)
+
+
 class PlatformError(SuperviseError):
     """The service manager could not be reached, or refused."""
 

@@ -109,7 +109,7 @@ class Manager:
             desired={spec.name: spec for spec in specs},
             observed=observed,
             holds=read_holds(self.places),
-            host=HostFacts(reconciler=False),
+            host=HostFacts(),
         )
         rows = decide(world, now=snapshot.at).rows
         return View(self._flag_outdated(rows, snapshot), states, copies_outside, snapshot.at.wall)

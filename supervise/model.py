@@ -300,7 +300,10 @@ class UnitState:
     since: datetime | None = None
     started_at: datetime | None = None
     started_monotonic: timedelta | None = None
+    left_active: datetime | None = None
+    """When it last ceased to be active, by whatever way."""
     ended_at: datetime | None = None
+    ended_monotonic: timedelta | None = None
     cause: Cause | None = None
     exit: Exit | None = None
     before_start: bool = False
@@ -357,18 +360,33 @@ class Process:
     """The user's name, where the uid has one."""
 
 
+class BeatStatus(StrEnum):
+    """What an agent may say of itself. It can look worse than the OS shows it, never better."""
+
+    RUNNING = "running"
+    WARNING = "warning"
+    ERROR = "error"
+    STOPPING = "stopping"
+
+
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What an agent last said of itself. `at` is the kernel's time of arrival."""
+    """What an agent last said of itself. `at` is the kernel's time of arrival.
+
+    `changed`: since when `activity` or `progress` are what they are. `by_main`: the unit's main process said it; what
+    its children say is a sign of life and no more.
+    """
 
     at: Instant
     pid: int
-    status: str | None = None
+    by_main: bool = True
+    status: BeatStatus | None = None
     health: int | None = None
     activity: str | None = None
     error: str | None = None
     waiting: str | None = None
     progress: float | None = None
+    changed: timedelta | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -393,6 +411,14 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Requirement:
+    """A unit without which the agent does not start: whether it is active, and when it last ceased to be."""
+
+    active: bool
+    left_active: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """All that was seen of one agent at one moment."""
 
@@ -405,6 +431,10 @@ class Observation:
     failed_probes: int = 0
     foreground: frozenset[ProcessId] | None = None
     """Its processes under `supervise run`."""
+    requirements: Mapping[str, Requirement] = field(default_factory=dict)
+    """What it requires, as far as that could be asked."""
+    acting: bool = False
+    """Something that we asked the platform to do with it is not done yet."""
 
 
 # --- What we say ------------------------------------------------------------------------------------------------------
@@ -498,6 +528,52 @@ class HealthPart:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """How an agent's unit last came to rest. systemd forgets it with the unit, so the row remembers."""
+
+    by_request: bool | None
+    gave_up: bool | None
+    started_at: datetime | None
+    started_monotonic: timedelta | None
+    ended_at: datetime | None
+    cause: Cause | None
+    exit: Exit | None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What must be remembered of an agent to judge it later. Not for readers of the table.
+
+    Every time here is of the monotonic clock of `boot`; with another boot all of it is void.
+    """
+
+    boot: str = ""
+    deaths: tuple[timedelta, ...] = ()
+    """Deaths that nobody asked for, since the last start by a person or by the quarantine. The newest is last."""
+    counted: str | None = None
+    """The incarnation whose death is the last of them."""
+    started: bool = False
+    """The manager or a row has seen it started in this boot."""
+    ending: Ending | None = None
+    attempts: int = 0
+    """Starts by us since it last ran well for long: what its backoff grows with."""
+    retry_at: timedelta | None = None
+    """Before this moment nothing is done about it."""
+    quarantined: bool = False
+    """We keep it down until `retry_at`: its being stopped is our doing."""
+    asked: bool = False
+    """We have asked the manager to start it; the next incarnation is ours."""
+    seen_since: timedelta | None = None
+    """Since when `reason` of the row has been observed without a break."""
+    beaten: str | None = None
+    """The incarnation that has beaten."""
+    blocked: str = ""
+    """Why our last start did not come about."""
+    next_run: datetime | None = None
+    """For a job: the run that its timer announced."""
+
+
+@dataclass(frozen=True, slots=True)
 class StatusRow:
     """What is said of one agent, on one host: the row of `agent_status`."""
 
@@ -525,15 +601,13 @@ class StatusRow:
     last_error: str | None = None
     last_activity: str | None = None
     next_try: datetime | None = None
-    attempts: int = 0
-    deaths: tuple[datetime, ...] = ()
-    ready: bool = False
     lock: Lock | None = None
     outdated: bool = False
     cpu: float | None = None
     memory: int | None = None
     revision: str | None = None
     updated_at: datetime | None = None
+    past: Past = Past()
 
 
 class ActionKind(StrEnum):
@@ -563,14 +637,30 @@ class Outcome:
     denied: bool = False
 
 
+class EventKind(StrEnum):
+    STATUS = "status"
+    """What is said of an agent changed."""
+    DEATH = "death"
+    """It died, and was started again before its status could change."""
+    ACTION = "action"
+    """We did something to it."""
+    ORDER = "order"
+    """A person asked for something."""
+    HOST = "host"
+    """It concerns the host, and no single agent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A change of status, or something done by a person or by us; written once."""
+    """A change of status, or something done by a person or by us; written once.
+
+    `at` is the operating system's time of the fact where it has one. `name` is empty where `kind` is HOST.
+    """
 
     id: str
     name: str
     at: datetime
-    kind: str
+    kind: EventKind
     before: Status | None
     after: Status | None
     reason: str
@@ -579,20 +669,24 @@ class Event:
 
 
 class IntentKind(StrEnum):
+    START = "start"
     STOP = "stop"
-    LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a person wants to be remembered until it is taken back."""
+    """What a person last wanted of an agent. Ends with the boot; of an agent only the newest one counts.
+
+    `monotonic` is the moment on the clock of `boot`, to be compared with when a unit was started.
+    """
 
     kind: IntentKind
     name: str
     by: str
     at: datetime
+    boot: str
+    monotonic: timedelta
     reason: str = ""
-    lock: Lock | None = None
 
 
 # --- The decision -----------------------------------------------------------------------------------------------------
@@ -600,11 +694,19 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """What concerns all agents of the host at once."""
+    """What concerns all agents of the host at once. Times are of the monotonic clock.
 
-    listening_since: Instant | None = None
-    last_stall: Instant | None = None
-    reconciler: bool = False
+    `disturbed`: the last stall or resume of the machine, or loss of beats: silence before it says nothing.
+    `unseen_since`: since when the platform cannot be asked.
+    """
+
+    name: str = ""
+    platform: str = "systemd"
+    listening_since: timedelta | None = None
+    disturbed: timedelta | None = None
+    unseen_since: timedelta | None = None
+    may_act: bool = False
+    """Whether there is a reconciler to carry actions out; a command only looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -615,21 +717,58 @@ class World:
     observed: Mapping[str, Observation]
     rows: Mapping[str, StatusRow] = field(default_factory=dict)
     holds: Mapping[str, Hold] = field(default_factory=dict)
-    intents: tuple[Intent, ...] = ()
+    intents: Mapping[str, Intent] = field(default_factory=dict)
+    marks: Mapping[str, timedelta] = field(default_factory=dict)
+    """Since when what an agent would be started as is on disk, for those where that was in this boot."""
+    settled: frozenset[str] = frozenset()
+    """Agents that were installed before this boot: it should have started them."""
     weights: Mapping[str, float] = field(default_factory=dict)
-    previous: Instant | None = None
     host: HostFacts = HostFacts()
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to write, what to do, whom to forget and when to look again."""
+    """What to write, what to do, whom to forget, and when to look at each again (on the monotonic clock)."""
 
     rows: Mapping[str, StatusRow]
     actions: tuple[Action, ...] = ()
     events: tuple[Event, ...] = ()
     forget: tuple[str, ...] = ()
-    wake_at: Instant | None = None
+    wakes: Mapping[str, timedelta] = field(default_factory=dict)
+
+
+# --- Whom to tell -----------------------------------------------------------------------------------------------------
+
+
+class AlertKind(StrEnum):
+    WEBHOOK = "webhook"
+    SLACK = "slack"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertTarget:
+    """Where troubles are told. `url` or the file that holds it; `secret`: the file of the key that signs."""
+
+    id: str
+    kind: AlertKind
+    url: str | None = None
+    url_file: Path | None = None
+    secret_file: Path | None = None
+    hold_down: timedelta = timedelta(seconds=30)
+    repeat: timedelta | None = None
+    resolved: bool = True
+    min_status: Status = Status.ERROR
+    agents: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcilerSettings:
+    """How the daemon works for one project."""
+
+    events_for: timedelta = timedelta(days=90)
+    samples_for: timedelta = timedelta(days=30)
+    remote_control: bool = False
 
 
 # --- Logs -------------------------------------------------------------------------------------------------------------

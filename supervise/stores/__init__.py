@@ -11,17 +11,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from supervise.model import Action, Decision, Event, Instant, Intent, Lock, Outcome, StatusRow
+from supervise.model import Event, Intent, Lock, StatusRow
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a reconciler knows of before: the last rows by name, what people want, weights, and the last pass."""
+    """What a reconciler knows of before: the last rows and the newest intents by name, and notes by key."""
 
     rows: Mapping[str, StatusRow] = field(default_factory=dict)
-    intents: tuple[Intent, ...] = ()
-    weights: Mapping[str, float] = field(default_factory=dict)
-    previous: Instant | None = None
+    intents: Mapping[str, Intent] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,23 @@ class Sample:
     name: str
     at: datetime
     row: StatusRow
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one pass, or one order of a person, has to write: all of it or nothing.
+
+    `forget`: agents whose row and intent go (events and samples stay until they are old). `renamed`: new name → old
+    one; row, intent, events and samples follow. `notes`: small texts of ours by key, None to remove one.
+    """
+
+    rows: Mapping[str, StatusRow] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    intents: tuple[Intent, ...] = ()
+    forget: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str | None] = field(default_factory=dict)
 
 
 class ItemKind(StrEnum):
@@ -69,20 +85,19 @@ class EventQuery:
 
 
 class Store(Protocol):
-    """The local truth. One owner process; every `commit` is one transaction."""
+    """The local truth. One owner process; every `commit` is one transaction. All may raise StoreError."""
 
     def load(self) -> Memory: ...
 
-    def commit(self, decision: Decision, *, now: Instant) -> None:
-        """Rows, events, samples and the outbox of one pass, all or nothing."""
+    def commit(self, change: Change, *, now: datetime) -> None: ...
 
-    def outcome(self, action: Action, outcome: Outcome, *, by: str) -> None: ...
-
-    def intend(self, intent: Intent) -> None: ...
-
-    def events(self, query: EventQuery) -> Sequence[Event]: ...
+    def events(self, query: EventQuery) -> Sequence[Event]:
+        """The newest that fit, oldest first."""
 
     def history(self, name: str, since: datetime, until: datetime) -> Sequence[Sample]: ...
+
+    def prune(self, *, events_before: datetime, samples_before: datetime) -> int:
+        """Delete what is older; gives how many."""
 
     def pending(self, limit: int) -> Sequence[OutboxItem]: ...
 
