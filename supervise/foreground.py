@@ -20,7 +20,7 @@ from pathlib import Path
 from supervise.access import Identity, identity
 from supervise.errors import SuperviseError
 from supervise.model import AgentSpec, Scope, Secret
-from supervise.places import Places
+from supervise.places import Places, places
 from supervise.platforms.systemd.directives import no_glob
 from supervise.platforms.systemd.platform import Systemd
 from supervise.platforms.systemd.units import environment, run_unit
@@ -36,7 +36,8 @@ TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGQUIT)
 
 def unit_environment(spec: AgentSpec) -> dict[str, str]:
     """What systemd would give the agent, environment files included. Raises SuperviseError with systemd's words."""
-    settings = [f"--setenv={name}={value}" for name, value in environment(spec).items()]
+    there = places(spec.scope, os.environ, uid=os.getuid())
+    settings = [f"--setenv={name}={value}" for name, value in environment(spec, there).items()]
     files = [f"--property=EnvironmentFile={no_glob(file)}" for file in spec.environment_files]
     who = (
         ["--user"]
@@ -56,7 +57,7 @@ def unit_environment(spec: AgentSpec) -> dict[str, str]:
     return {name: value for name, _, value in pairs if name not in OF_ONE_START}
 
 
-def run(spec: AgentSpec, places: Places) -> int:
+def run(spec: AgentSpec, there: Places) -> int:
     """Run the agent until it ends; gives its exit code, 128 + N when signal N killed it."""
     if spec.dynamic_user:
         raise SuperviseError(
@@ -64,12 +65,12 @@ def run(spec: AgentSpec, places: Places) -> int:
         )
     who = identity(spec.user, spec.group) if spec.user else None
     wanted = unit_environment(spec)
-    with _credentials(spec.secrets, places, who) as folder:
+    with _credentials(spec.secrets, there, who) as folder:
         if folder:
             wanted["CREDENTIALS_DIRECTORY"] = str(folder)
-        if spec.before_start and (code := _run_in_scope(spec.before_start, spec, places, who, wanted)):
+        if spec.before_start and (code := _run_in_scope(spec.before_start, spec, there, who, wanted)):
             raise SuperviseError(f'cannot run "{spec.name}": its before_start exited with code {code}')
-        return _run_in_scope(spec.command, spec, places, who, wanted)
+        return _run_in_scope(spec.command, spec, there, who, wanted)
 
 
 def _run_in_scope(

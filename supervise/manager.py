@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from supervise.errors import ExitCode, SuperviseError
 from supervise.exits import ending
 from supervise.guard import UP, obstacles
 from supervise.holds import read_holds, remove_hold, write_hold
-from supervise.manifest import Manifest, manifests, outdated
+from supervise.manifest import Manifest, manifests
 from supervise.marker import edited
 from supervise.model import (
     Action,
@@ -28,6 +28,7 @@ from supervise.model import (
     Cause,
     Hold,
     HostFacts,
+    IntentKind,
     LogLine,
     LogQuery,
     Observation,
@@ -36,7 +37,6 @@ from supervise.model import (
     Process,
     RestartPolicy,
     Scope,
-    Snapshot,
     StatusRow,
     UnitState,
     World,
@@ -56,6 +56,8 @@ SETTLE = timedelta(seconds=1)
 
 T = TypeVar("T")
 Progress = Callable[["Result"], None]
+Announce = Callable[[IntentKind, Sequence[str]], Awaitable[None]]
+"""Tells the reconciler what a person wants, before it is done: so that it is remembered, and by whom."""
 Count = Callable[[int, int], None]
 """Told of long work as it goes: so many done, of so many."""
 
@@ -83,8 +85,11 @@ class View:
 class Manager:
     """The agents of one scope and the platform that runs them. Made by `managing`."""
 
-    def __init__(self, places: Places, installed: Sequence[Manifest], platform: Platform) -> None:
+    def __init__(
+        self, places: Places, installed: Sequence[Manifest], platform: Platform, *, announce: Announce | None = None
+    ) -> None:
         self.places = places
+        self._announce = announce
         self.manifests = tuple(installed)
         self.specs = tuple(spec for manifest in installed for spec in manifest.agents)
         self.platform = platform
@@ -109,10 +114,16 @@ class Manager:
             desired={spec.name: spec for spec in specs},
             observed=observed,
             holds=read_holds(self.places),
+            marks={
+                name: mark.since
+                for manifest in self.manifests
+                for name, mark in manifest.runs.items()
+                if mark.boot == snapshot.at.boot
+            },
             host=HostFacts(),
         )
         rows = decide(world, now=snapshot.at).rows
-        return View(self._flag_outdated(rows, snapshot), states, copies_outside, snapshot.at.wall)
+        return View(rows, states, copies_outside, snapshot.at.wall)
 
     async def start(
         self,
@@ -124,6 +135,7 @@ class Manager:
         count: Count = lambda done, total: None,
     ) -> list[Result]:
         """Start what does not run. A copy outside its unit blocks its agent, unless `replace_copies` ends it first."""
+        await self._tell(IntentKind.START, specs)
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
         blocked = await self._blocked(specs, replace_copies=replace_copies, states=snapshot.states)
         free = [spec for spec in specs if spec.name not in blocked]
@@ -144,6 +156,7 @@ class Manager:
         count: Count = lambda done, total: None,
     ) -> list[Result]:
         """Stop, a job's timer too. `kill`: without asking (SIGKILL), copies outside the unit too."""
+        await self._tell(IntentKind.STOP, specs)
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
         processes = scan().processes
         seen, foreground = outside(specs, processes), inside(processes, kind=UnitKind.RUN)
@@ -225,6 +238,10 @@ class Manager:
 
     def logs(self, query: LogQuery) -> AsyncIterator[LogLine]:
         return self.platform.logs(query)
+
+    async def _tell(self, kind: IntentKind, specs: Sequence[AgentSpec]) -> None:
+        if self._announce and specs:
+            await self._announce(kind, [spec.name for spec in specs])
 
     # --- Steps --------------------------------------------------------------------------------------------------------
 
@@ -308,6 +325,7 @@ class Manager:
         return await stopping
 
     async def _restart_batch(self, specs: Sequence[AgentSpec], settle: timedelta, tell: Progress) -> list[Result]:
+        await self._tell(IntentKind.START, specs)
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
         blocked = await self._blocked(specs, replace_copies=False, states=snapshot.states)
         free = [spec for spec in specs if spec.name not in blocked]
@@ -330,15 +348,6 @@ class Manager:
         except OSError:
             return True  # gone, though the manifest has it
         return edited(content)
-
-    def _flag_outdated(self, rows: Mapping[str, StatusRow], snapshot: Snapshot) -> dict[str, StatusRow]:
-        marks = {name: mark for manifest in self.manifests for name, mark in manifest.runs.items()}
-
-        def is_outdated(name: str) -> bool:
-            state = snapshot.states.get(name)
-            return bool(state and state.pid and name in marks and outdated(marks[name], state, boot=snapshot.at.boot))
-
-        return {name: replace(row, outdated=is_outdated(name)) for name, row in rows.items()}
 
 
 @asynccontextmanager

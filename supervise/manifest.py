@@ -6,14 +6,14 @@ Written last and whole, so it is the record of the last *finished* install. Hold
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supervise.errors import SuperviseError
-from supervise.model import AgentSpec, Instant, Scope, UnitState
+from supervise.model import AgentSpec, AlertTarget, Instant, ReconcilerSettings, Scope, UnitState
 from supervise.places import Places
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Manifest:
     version: str
     agents: tuple[AgentSpec, ...]
     runs: Mapping[str, RunMark]
+    alerts: tuple[AlertTarget, ...] = ()
+    reconciler: ReconcilerSettings = field(default_factory=ReconcilerSettings)
 
     def same_as(self, other: Manifest | None) -> bool:
         """Whether both say the same, apart from when each run digest came."""
@@ -47,7 +49,8 @@ class Manifest:
 
     def _said(self) -> tuple[object, ...]:
         runs = {name: mark.run for name, mark in self.runs.items()}
-        return (self.project, self.source, self.scope, self.platform, self.version, self.agents, runs)
+        whose = (self.project, self.source, self.scope, self.platform, self.version)
+        return (*whose, self.agents, runs, self.alerts, self.reconciler)
 
 
 def run_mark(run: str, previous: RunMark | None, now: Instant) -> RunMark:

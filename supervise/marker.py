@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 PREFIX = "# Managed by supervise:"
+IN_SCRIPTS = "// "
+"""What stands before it in a file whose comments do not begin with `#`."""
 SHARED = "-"
 
 
@@ -34,14 +36,22 @@ def digest(parts: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def stamped(body: str, *, project: str = SHARED, agent: str = SHARED, run: str = SHARED, version: str = SHARED) -> str:
-    """The body under its marker line."""
-    return f"{Marker(project, agent, digest([body]), run, version)}\n{body}"
+def stamped(
+    body: str,
+    *,
+    project: str = SHARED,
+    agent: str = SHARED,
+    run: str = SHARED,
+    version: str = SHARED,
+    comment: str = "",
+) -> str:
+    """The body under its marker line. `comment` makes a comment of it where `#` does not."""
+    return f"{comment}{Marker(project, agent, digest([body]), run, version)}\n{body}"
 
 
 def marker(content: str) -> Marker | None:
     """The marker of a file's content; None for a file that is not ours."""
-    first = content.partition("\n")[0]
+    first = content.partition("\n")[0].removeprefix(IN_SCRIPTS)
     if not first.startswith(PREFIX):
         return None
     fields = dict(re.findall(r"(\w+)=(\S+)", first))

@@ -411,6 +411,14 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Ping:
+    """When an agent last pinged its manager, on the monotonic clock, and within what time it must again."""
+
+    at: timedelta | None
+    watchdog: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
 class Requirement:
     """A unit without which the agent does not start: whether it is active, and when it last ceased to be."""
 
@@ -497,6 +505,8 @@ class Reason(StrEnum):
     OVERRAN = "Overran"
     DRIFT = "Drift"
     AS_WANTED = "AsWanted"
+    LOCKED = "Locked"
+    """Only shown, never observed."""
 
 
 class Source(StrEnum):
@@ -558,9 +568,17 @@ class Past:
     attempts: int = 0
     """Starts by us since it last ran well for long: what its backoff grows with."""
     retry_at: timedelta | None = None
-    """Before this moment nothing is done about it."""
+    """Before this moment it is not started."""
+    next_try: datetime | None = None
+    """`retry_at` as people read it."""
+    retry_life: str | None = None
+    """The incarnation whose end it counts from."""
+    not_before: timedelta | None = None
+    """After something that we tried in vain: until then we try nothing more."""
     quarantined: bool = False
     """We keep it down until `retry_at`: its being stopped is our doing."""
+    half_open: bool = False
+    """It runs on probation after a quarantine: one death sends it back."""
     asked: bool = False
     """We have asked the manager to start it; the next incarnation is ours."""
     seen_since: timedelta | None = None
@@ -571,6 +589,10 @@ class Past:
     """Why our last start did not come about."""
     next_run: datetime | None = None
     """For a job: the run that its timer announced."""
+    missed: datetime | None = None
+    """For a job: the last announced run that did not take place."""
+    skipped: bool = False
+    """… since the one before it was still running."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from supervise.model import Scope
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The folders of one scope. `sysusers` and `tmpfiles` are None where an ordinary user has none.
+    """The folders of one scope. `sysusers`, `tmpfiles` and `polkit` are None where an ordinary user has none.
 
     `stamps` is where systemd remembers when a timer that catches up has last run.
     """
@@ -24,10 +24,31 @@ class Places:
     stamps: Path
     sysusers: Path | None = None
     tmpfiles: Path | None = None
+    polkit: Path | None = None
 
     @property
     def holds(self) -> Path:
         return self.state / "hold"
+
+    @property
+    def store(self) -> Path:
+        """The database of the reconciler, who alone opens it."""
+        return self.state / "state.db"
+
+    @property
+    def control(self) -> Path:
+        """Where the reconciler answers."""
+        return self.runtime / "control.sock"
+
+    @property
+    def agent_socket(self) -> Path:
+        """Where agents tell the reconciler how they are."""
+        return self.runtime / "agent.sock"
+
+    @property
+    def claims(self) -> Path:
+        """Where running agents claim their names."""
+        return self.runtime / "claim"
 
     @property
     def lock(self) -> Path:
@@ -60,6 +81,7 @@ SYSTEM = Places(
     stamps=Path("/var/lib/systemd/timers"),
     sysusers=Path("/etc/sysusers.d/supervise.conf"),
     tmpfiles=Path("/etc/tmpfiles.d/supervise.conf"),
+    polkit=Path("/etc/polkit-1/rules.d/50-supervise.rules"),
 )
 
 

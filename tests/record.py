@@ -17,7 +17,8 @@ from typing import Any
 
 from supervise.model import Scope
 from supervise.platforms.systemd.bus import UNIT, Bus
-from supervise.platforms.systemd.platform import OF_A_DEAD_UNIT, PATTERNS, SERVICE
+from supervise.platforms.systemd.platform import OF_A_DEAD_UNIT, PATTERNS
+from supervise.platforms.systemd.watch import SERVICE
 
 UNITS = Path("/run/systemd/system")
 KEPT = (

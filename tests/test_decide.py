@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervise.decide import FULL_HEALTH, copies, decide, judge
+from supervise.decide import copies, decide, judge
 from supervise.model import (
     Cause,
     Exit,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ from supervise.manifest import Manifest, RunMark, from_json, manifests, outdated
 from supervise.model import (
     FOREVER,
     AgentSpec,
+    AlertKind,
+    AlertTarget,
     Dependency,
     Hardening,
     HeartbeatLimits,
@@ -28,12 +31,14 @@ from supervise.model import (
     ProbeKind,
     Quarantine,
     Rate,
+    ReconcilerSettings,
     Resources,
     Restart,
     RestartPolicy,
     Schedule,
     Scope,
     Secret,
+    Status,
 )
 from supervise.places import Places
 from tests.nouns import NOW, places_in, spec, state
@@ -84,6 +89,19 @@ FULL = spec(
     waves=4,
 )
 """An agent with a value of its own in every field."""
+TARGET = AlertTarget(
+    id="trading/webhook-1",
+    kind=AlertKind.WEBHOOK,
+    url="https://example.org/hook",
+    url_file=Path("/etc/supervise/hook"),
+    secret_file=Path("/etc/supervise/key"),
+    hold_down=timedelta(),
+    repeat=HOUR,
+    resolved=False,
+    min_status=Status.WARNING,
+    agents=("scanner", "sma"),
+    tags=("feed",),
+)
 
 
 def manifest(*agents: AgentSpec, **changes: Any) -> Manifest:
@@ -129,6 +147,20 @@ AGENTS = st.builds(
 def test_what_is_written_is_read_back(agent: AgentSpec, since: timedelta) -> None:
     written = manifest(agent, runs={agent.name: RunMark("0123456789ab", "boot-1", since)})
     assert from_json(to_json(written), file=FILE) == written
+
+
+def test_whom_to_tell_and_how_the_daemon_works_are_read_back() -> None:
+    written = manifest(
+        alerts=(TARGET, AlertTarget("trading/slack-1", AlertKind.SLACK)),
+        reconciler=ReconcilerSettings(HOUR, 2 * HOUR, remote_control=True),
+    )
+    assert from_json(to_json(written), file=FILE) == written
+
+
+def test_a_manifest_of_before_there_were_alerts_is_read() -> None:
+    older = json.loads(to_json(manifest(spec())))
+    del older["alerts"], older["reconciler"]
+    assert from_json(json.dumps(older), file=FILE) == manifest(spec())
 
 
 def test_the_same_manifest_gives_the_same_bytes() -> None:
@@ -200,6 +232,8 @@ def test_when_a_digest_came_makes_no_other_manifest() -> None:
         {"agents": (spec(title="Other"),)},
         {"runs": {"sma": RunMark("ba9876543210", "boot-1", timedelta(hours=1))}},
         {"runs": {}},
+        {"alerts": (TARGET,)},
+        {"reconciler": ReconcilerSettings(remote_control=True)},
     ],
     ids=str,
 )

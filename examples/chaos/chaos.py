@@ -6,35 +6,24 @@ Each argument is a command that is obeyed at the start, and so is each line that
     exit N         leave with code N                never-ready    do not report readiness (as an argument)
     crash          raise an exception               ready          report it after all
     hang           stay alive, do nothing more      fork           leave a daemon child behind
-    ignore-term    ignore SIGTERM from now on       leak MB        take so much memory and keep it
-    flood N        write N lines
+    silent         go on, but never beat again      leak MB        take so much memory and keep it
+    ignore-term    ignore SIGTERM from now on       flood N        write N lines
+
+    activity TEXT, waiting TEXT, warning TEXT, error TEXT          say so from now on, until told otherwise
+
+Needs the agent library: pip install supervise-agent
 """
 
 import os
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
 
+from supervise.agent import Agent
+
 COMMANDS = Path(os.environ.get("CHAOS_COMMANDS", "chaos.cmd"))
 LEAKED = []
-
-
-def notify(*lines):
-    """Tell the service manager; without one nobody listens, and that is all right."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-            manager.sendto("\n".join(lines).encode(), "\0" + address[1:] if address[0] == "@" else address)
-
-
-def watchdog():
-    """Seconds between two pings, or None. A unit without a watchdog is asked for the one that its environment names."""
-    if wanted := os.environ.get("SUPERVISE_WATCHDOG_USEC"):
-        notify(f"WATCHDOG_USEC={wanted}", "WATCHDOG=1")
-    interval = os.environ.get("WATCHDOG_USEC") or wanted
-    return int(interval) / 1_000_000 / 3 if interval else None
 
 
 def hang():
@@ -73,23 +62,45 @@ ACTIONS = {
     "ignore-term": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
     "leak": lambda megabytes=1: LEAKED.append(b"x" * (megabytes << 20)),
     "fork": fork,
-    "never-ready": lambda: None,
     "flood": flood,
     "crash": crash,
-    "ready": lambda: notify("READY=1"),
 }
+"""What it does once. The words after the command are whole numbers."""
+
+SIGNS = {
+    "activity": Agent.beat,
+    "waiting": Agent.waiting,
+    "warning": Agent.warning,
+    "error": Agent.error,
+    "never-ready": lambda agent, _: agent.waiting("never ready"),
+    "ready": lambda agent, _: agent.beat("behaving"),
+    "silent": lambda agent, _: None,
+}
+"""What it says each time its loop turns, from the command on. The words after it are the text."""
 
 
-def obey(line):
-    name, *numbers = line.split()
-    print(f"told to: {line}", flush=True)
-    notify(f"STATUS={line}")
-    try:
-        action, arguments = ACTIONS[name], [int(number) for number in numbers]
-    except (KeyError, ValueError):
-        print(f"cannot do that; I know: {', '.join(ACTIONS)}", flush=True)
-    else:
-        action(*arguments)
+class Chaos:
+    def __init__(self, agent):
+        self.agent = agent
+        self.say, self.text = Agent.beat, "behaving"
+
+    def obey(self, line):
+        name, *words = line.split()
+        print(f"told to: {line}", flush=True)
+        if name in SIGNS:
+            self.say, self.text = SIGNS[name], " ".join(words)
+            return
+        try:
+            action, numbers = ACTIONS[name], [int(word) for word in words]
+        except (KeyError, ValueError):
+            print(f"cannot do that; I know: {', '.join([*ACTIONS, *SIGNS])}", flush=True)
+        else:
+            action(*numbers)
+
+    def turn(self):
+        for line in taken():
+            self.obey(line)
+        self.say(self.agent, self.text)
 
 
 def taken():
@@ -105,20 +116,15 @@ def taken():
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    interval, pinged = watchdog(), 0.0
-    if "never-ready" not in sys.argv:
-        notify("READY=1", "STATUS=behaving")
-    print("behaving, for now", flush=True)
-    for line in sys.argv[1:]:
-        obey(line)
-    while True:
-        for line in taken():
-            obey(line)
-        if interval and time.monotonic() - pinged >= interval:
-            notify("WATCHDOG=1")
-            pinged = time.monotonic()
-        time.sleep(min(0.1, interval or 0.1))
+    with Agent("chaos") as agent:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        chaos = Chaos(agent)
+        print("behaving, for now", flush=True)
+        for line in sys.argv[1:]:
+            chaos.obey(line)
+        while True:
+            chaos.turn()
+            time.sleep(0.1)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,15 @@
 What stands in that file is what has been collected, so that a restart takes nothing twice. The inbox is never changed.
 
 Environment: INTERVAL (seconds between looks, 2).
+Needs the agent library: pip install supervise-agent
 """
 
 import json
 import os
 import time
 from pathlib import Path
+
+from supervise.agent import Agent
 
 INBOX = Path("inbox")
 COLLECTION = Path("data/content.jsonl")
@@ -37,6 +40,7 @@ def collect(file):
 
 
 def main():
+    agent = Agent("content_collector")
     COLLECTION.parent.mkdir(exist_ok=True)
     known = collected()
     print(f"watching {INBOX.resolve()}, {len(known)} files collected before", flush=True)
@@ -45,6 +49,8 @@ def main():
             if file.is_file() and not file.name.startswith(".") and file.name not in known:
                 collect(file)
                 known.add(file.name)
+                agent.beat(f"collected {file.name}")
+        agent.beat(metadata={"collected": len(known)})
         time.sleep(INTERVAL)
 
 

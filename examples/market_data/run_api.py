@@ -5,6 +5,7 @@ GET /bars?symbol=BTC&n=20   the newest n bars of one symbol, oldest first
 
 Environment: PORT (8000; 0 takes any free one), HOST (127.0.0.1), SPEED (bars per second, 2),
 REPLAYS (how often the file is replayed; without it, for ever).
+Needs the agent library: pip install supervise-agent
 """
 
 import csv
@@ -19,6 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from supervise.agent import Agent
+
 SPEED = float(os.environ.get("SPEED", "2"))
 REPLAYS = os.environ.get("REPLAYS")
 RECORDING = Path(__file__).with_name("bars.csv")
@@ -30,7 +33,7 @@ last_bar_at = time.monotonic()
 stopping = threading.Event()
 
 
-def replay():
+def replay(agent):
     """Publish one bar after the other until the last replay is over or somebody stops us."""
     global last_bar_at
     recorded = list(csv.DictReader(RECORDING.open(encoding="utf-8")))
@@ -38,10 +41,12 @@ def replay():
         for bar in recorded:
             bars[bar["symbol"]].append(bar)
             last_bar_at = time.monotonic()
+            agent.beat(f"bars up to {bar['time']}")
             if stopping.wait(1 / SPEED):
                 return
     print("the recording is over, no more bars will come", flush=True)
-    stopping.wait()
+    while not stopping.wait(1):
+        agent.warning("the recording is over")
 
 
 class Api(BaseHTTPRequestHandler):
@@ -82,12 +87,15 @@ def newest(symbol, n):
 
 
 def main():
+    agent = Agent("market_data")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with ThreadingHTTPServer((os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))), Api) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         print(f"serving bars on http://{server.server_address[0]}:{server.server_port}", flush=True)
-        replay()
+        agent.ready("serving bars")
+        replay(agent)
+        agent.stopping()
         server.shutdown()
     print("stopped", flush=True)
 

@@ -3,6 +3,7 @@
 Lives on another agent's feed and outlives its absence: it says so, waits, and goes on where the feed does.
 
 Environment: MARKET_DATA_URL (http://localhost:8000), SYMBOL (BTC), FAST (5), SLOW (20), INTERVAL (seconds, 1).
+Needs the agent library: pip install supervise-agent
 """
 
 import json
@@ -12,6 +13,8 @@ from http.client import HTTPException
 from statistics import fmean
 from urllib.parse import urlencode
 from urllib.request import urlopen
+
+from supervise.agent import Agent
 
 FEED = os.environ.get("MARKET_DATA_URL", "http://localhost:8000")
 SYMBOL = os.environ.get("SYMBOL", "BTC")
@@ -34,6 +37,7 @@ def side(prices):
 
 
 def main():
+    agent = Agent("sma")
     before, away = None, False
     print(f"watching {SYMBOL} on {FEED}: SMA {FAST} against SMA {SLOW}", flush=True)
     while True:
@@ -43,6 +47,7 @@ def main():
             if not away:
                 print(f"waiting for the feed: {error}", flush=True)
             away = True
+            agent.waiting(f"no answer from the feed: {error}")
         else:
             if away:
                 print("the feed is back", flush=True)
@@ -50,6 +55,7 @@ def main():
             if before and now and now != before:
                 print(f"{'BUY' if now == 'above' else 'SELL'} {SYMBOL} at {prices[-1]:.2f}", flush=True)
             before = now or before
+            agent.beat(f"{SYMBOL} at {prices[-1]:.2f}" if prices else "no bars yet")
         time.sleep(INTERVAL)
 
 

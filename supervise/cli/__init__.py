@@ -31,11 +31,16 @@ COMMANDS = {
         "force-stop": "Kill agents at once, and every copy of them.",
         "hold": "Forbid agents to run until they are released.",
         "release": "Take a hold back.",
+        "events": "Show what happened, when, and who was behind it.",
+        "lock": "Fix what is shown of agents for a time.",
+        "unlock": "Show the truth again.",
         "logs": "Show what agents wrote.",
         "run": "Run one agent in the foreground, as its unit would.",
         "env": "Print the environment that an agent gets.",
     },
     "On supervise": {
+        "reconcile": "Keep every agent's status true: the daemon.",
+        "doctor": "Say what is wrong with this installation, and what to do.",
         "completion": "Print the completion script of a shell.",
     },
 }

@@ -44,6 +44,8 @@ def _say_what_was_done(plan: Plan, applied: Applied | None) -> None:
         return
     for unit, why in applied.kept.items():
         click.secho(f"✗ {unit} would not stop, so its files stay: {shown(why)}", fg="red", err=True)
+    if applied.daemon:
+        click.secho(f"! the reconciler does not run: {shown(applied.daemon)}", fg="yellow", err=True)
     added, gone = len(plan.agents_added), len(plan.stop)
     what = [f"{counted(applied.files, 'file')} written or removed"]
     what += [f"{counted(added, 'agent')} added"] if added else []

@@ -14,6 +14,7 @@ import click
 from supervise.cli.output import is_verbose, local
 from supervise.cli.wanted import Wanted, print_warnings
 from supervise.errors import SuperviseError, UsageError
+from supervise.fitting_alerts import alert_targets, reconciler_settings
 from supervise.install.disk import read_disk
 from supervise.install.plan import FileChange, Kind, Plan, Target
 from supervise.install.privilege import privileged
@@ -34,7 +35,14 @@ MANY = 12
 async def session_for(found: Wanted, *, moved: bool = False) -> AsyncIterator[Session]:
     """The session that brings this host in line with a file."""
     target = Target(
-        found.config.project, found.config.file, found.places.scope, found.desired.specs, found.files, moved=moved
+        project=found.config.project,
+        source=found.config.file,
+        scope=found.places.scope,
+        specs=found.desired.specs,
+        files=found.files,
+        moved=moved,
+        alerts=alert_targets(found.config),
+        reconciler=reconciler_settings(found.config),
     )
     async with _session(target, found.places) as session:
         yield session

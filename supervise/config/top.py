@@ -7,10 +7,11 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from supervise.config.agent import AgentSettings
 from supervise.config.leaf import Leaf, Section
+from supervise.config.secrets import SecretSource
 from supervise.config.texts import pattern
 from supervise.config.types import (
     AgentName,
@@ -123,6 +124,19 @@ class WebSettings(Section):
         return self
 
 
+def _unsealed(source: str | SecretSource) -> str | SecretSource:
+    """Agents get sealed files opened by their manager; nobody opens one for the reconciler."""
+    if isinstance(source, SecretSource) and source.kind == "encrypted":
+        raise ValueError("the reconciler reads plain files: write file:PATH")
+    return source
+
+
+PLAIN_FILE = WithJsonSchema({"type": "string", "pattern": r"^file:|\$\{"})
+PlainWebhook = Annotated[Webhook, AfterValidator(_unsealed)]
+PlainSecret = Annotated[Secret, AfterValidator(_unsealed), PLAIN_FILE]
+PlainSecretOnly = Annotated[SecretOnly, AfterValidator(_unsealed), PLAIN_FILE]
+
+
 class Severity(StrEnum):
     WARNING = "warning"
     ERROR = "error"
@@ -133,19 +147,19 @@ class Alert(Section):
 
     WAYS: ClassVar[tuple[str, ...]] = ("webhook", "slack", "email", "apprise")
 
-    webhook: Webhook | None = None
+    webhook: PlainWebhook | None = None
     """The URL, or `file:PATH` of a file that holds it."""
-    slack: SecretOnly | None = None
+    slack: PlainSecretOnly | None = None
     """`file:PATH` of a file with the webhook's URL, which is itself a secret."""
     email: Emails | None = None
     """An address, or a list."""
-    apprise: SecretOnly | None = None
+    apprise: PlainSecretOnly | None = None
     """`file:PATH` of a file with Apprise URLs."""
     smtp: Endpoint | None = None
     """With email: HOST:PORT of the mail server."""
     sender: Email | None = None
     """With email: the address that it comes from."""
-    secret: Secret | None = None
+    secret: PlainSecret | None = None
     """`file:PATH` of the key that signs a webhook, or of the mail server's password."""
     hold_down: Delay = timedelta(seconds=30)
     """A trouble that is over sooner is not told."""

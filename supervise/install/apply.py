@@ -25,18 +25,21 @@ from supervise.manifest import to_json as manifest_json
 from supervise.model import Action, ActionKind
 from supervise.places import Places
 from supervise.platforms import Platform, UnitChanges
-from supervise.platforms.systemd.enablement import enabled_units, target_enabled
+from supervise.platforms.systemd.enablement import daemon_enabled, enabled_units, target_enabled
+from supervise.platforms.systemd.units import RECONCILER, SOCKETS
 
 Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was done. `kept`: units that would not stop, so their files stay; `unit` → why."""
+    """What was done. `kept`: units that would not stop, so their files stay; `unit` → why. `daemon`: why our own
+    daemon does not run, though it should."""
 
     files: int
     reloaded: bool
     kept: dict[str, str]
+    daemon: str = ""
 
 
 async def apply(plan: Plan, platform: Platform, *, places: Places, old: Manifest | None, report: Report) -> Applied:
@@ -45,6 +48,8 @@ async def apply(plan: Plan, platform: Platform, *, places: Places, old: Manifest
     stage(changes, report)
     try:
         kept = await _stop(plan, platform, report)
+        if plan.last and not kept:
+            await _stop_daemon(platform)
     except BaseException:
         discard_staged(places)
         raise
@@ -63,15 +68,17 @@ async def apply(plan: Plan, platform: Platform, *, places: Places, old: Manifest
         report("systemd reads the units anew")
         await platform.apply(UnitChanges(enable=plan.enable, reload=True))
     _write_manifest(plan, places, old, kept_agents)
+    restart_daemon = (plan.daemon_changes or plan.interrupted) and not plan.last
+    daemon = await _start_daemon(platform, report) if restart_daemon else ""
     places.journal.unlink(missing_ok=True)
-    return Applied(len(changes), reload, kept)
+    return Applied(len(changes), reload, kept, daemon)
 
 
 async def recover(platform: Platform, places: Places, report: Report) -> None:
     """Finish, or undo, what a killed install left behind."""
     if found := read_journal(places):
         report("finishing an install that was interrupted")
-        on = enabled_units(places) | ({TARGET} if target_enabled(places) else set())
+        on = enabled_units(places) | daemon_enabled(places) | ({TARGET} if target_enabled(places) else set())
         if still := tuple(unit for unit in found.disable if unit in on):
             await platform.apply(UnitChanges(disable=still))
         commit(found.changes)
@@ -139,6 +146,23 @@ async def _stop(plan: Plan, platform: Platform, report: Report) -> dict[str, str
     return kept
 
 
+async def _stop_daemon(platform: Platform) -> None:
+    """The sockets first, lest a beat start it again. One that will not stop ends without its files."""
+    for unit in (*SOCKETS, RECONCILER):
+        await _why_it_runs_on(unit, platform)
+
+
+async def _start_daemon(platform: Platform, report: Report) -> str:
+    """Start our own daemon anew. Agents need it for nothing, so that it does not start fails no install: it is told."""
+    report("starting the reconciler")
+    for unit in SOCKETS:
+        outcome = await platform.perform(Action(ActionKind.START, unit, unit, "installed"))
+        if not outcome.ok:
+            return f"{unit}: {outcome.detail}"
+    outcome = await platform.perform(Action(ActionKind.RESTART, RECONCILER, RECONCILER, "installed"))
+    return "" if outcome.ok else f"{RECONCILER}: {outcome.detail} (`journalctl -u {RECONCILER}` says why)"
+
+
 async def _why_it_runs_on(unit: str, platform: Platform) -> str | None:
     try:
         outcome = await platform.perform(Action(ActionKind.STOP, unit, unit, "removed from the project"))
@@ -155,6 +179,9 @@ def _make_users_and_folders(places: Places, changes: Iterable[FileChange]) -> No
             if done.returncode:
                 raise SuperviseError(f"cannot make the users and folders of {path}: {done.stderr.strip()}")
     places.holds.mkdir(parents=True, exist_ok=True)
+    if places.polkit in written:
+        # polkitd has no folder to watch before the first rule comes, and its own units may be absent: both are harmless
+        subprocess.run(["systemctl", "try-restart", "polkit.service"], capture_output=True, check=False)
 
 
 def write_journal(places: Places, journal: Journal) -> None:
@@ -172,6 +199,9 @@ def _write_manifest(plan: Plan, places: Places, old: Manifest | None, kept: Coll
     if manifest is None:
         file.unlink(missing_ok=True)
     elif plan.manifest_changes or stays:
+        places.manifests.mkdir(parents=True, exist_ok=True)
+        for folder in (places.manifests.parent, places.manifests):
+            folder.chmod(folder.stat().st_mode | 0o055)  # the reconciler, who is not root, reads them
         marks = {name: _since_now(mark, old, name) for name, mark in manifest.runs.items()}
         agents = tuple(sorted((*manifest.agents, *stays), key=lambda spec: spec.name)) if stays else manifest.agents
         _replace_file(file, manifest_json(replace(manifest, agents=agents, runs=marks)))

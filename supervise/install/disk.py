@@ -13,7 +13,7 @@ from supervise.manifest import manifests, unreadable
 from supervise.marker import marker
 from supervise.model import Scope, UnitFile
 from supervise.places import Places
-from supervise.platforms.systemd.enablement import enabled_units, masked_units, target_enabled
+from supervise.platforms.systemd.enablement import daemon_enabled, enabled_units, masked_units, target_enabled
 
 LINGER = Path("/var/lib/systemd/linger")
 STAGED = ".supervise-new"
@@ -35,6 +35,7 @@ def read_disk(places: Places, wanted: Iterable[UnitFile]) -> Disk:
         enabled=enabled_units(places),
         masked=masked_units(places),
         target_enabled=target_enabled(places),
+        daemon_enabled=daemon_enabled(places),
         manifests={manifest.project: manifest for manifest in manifests(places)},
         unreadable=unreadable(places),
         lingers=_lingers(places),
@@ -52,7 +53,7 @@ def staged_files(places: Places) -> Iterator[Path]:
     """What an install that was killed has written and not yet put in place."""
     folders = [places.units, *places.units.glob("agent@*.d"), places.units / "supervise.target.d"]
     folders += [places.manifests, places.journal.parent]
-    folders += [path.parent for path in (places.sysusers, places.tmpfiles) if path]
+    folders += [path.parent for path in (places.sysusers, places.tmpfiles, places.polkit) if path]
     for folder in folders:
         if folder.is_dir():
             yield from folder.glob(f".*{STAGED}")
@@ -67,7 +68,7 @@ def _candidates(places: Places) -> Iterator[Path]:
         yield from (path for path in places.units.glob("agent@*.timer") if not path.is_symlink())
         yield from (path for path in places.units.glob("supervise*") if path.is_file() and not path.is_symlink())
         yield places.units / "agent@.service"
-    yield from (path for path in (places.sysusers, places.tmpfiles) if path)
+    yield from (path for path in (places.sysusers, places.tmpfiles, places.polkit) if path)
 
 
 def _content(path: Path) -> str | None:

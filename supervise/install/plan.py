@@ -13,9 +13,19 @@ from supervise import __version__
 from supervise.errors import SuperviseError
 from supervise.manifest import Manifest, RunMark, outdated, run_mark
 from supervise.marker import SHARED, edited, marker, version_key
-from supervise.model import AgentSpec, Instant, Phase, Process, Scope, UnitFile, UnitState
+from supervise.model import (
+    AgentSpec,
+    AlertTarget,
+    Instant,
+    Phase,
+    Process,
+    ReconcilerSettings,
+    Scope,
+    UnitFile,
+    UnitState,
+)
 from supervise.places import Places
-from supervise.platforms.systemd.units import started_unit, timer_name, unit_name
+from supervise.platforms.systemd.units import DAEMON, RECONCILER, started_unit, timer_name, unit_name
 
 TARGET = "supervise.target"
 UP = (Phase.ACTIVE, Phase.STARTING, Phase.RESTARTING, Phase.STOPPING)
@@ -57,6 +67,8 @@ class Target:
     files: tuple[UnitFile, ...]
     remove: bool = False
     moved: bool = False
+    alerts: tuple[AlertTarget, ...] = ()
+    reconciler: ReconcilerSettings = field(default_factory=ReconcilerSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,8 @@ class Disk:
     """Projects whose manifest is damaged, and how."""
     lingers: bool = True
     """Whether the agents outlive their user's logout."""
+    daemon_enabled: frozenset[str] = frozenset()
+    """Units of our own daemon that a boot starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,16 @@ class Plan:
     @property
     def empty(self) -> bool:
         return not (self.changes or self.enable or self.disable or self.manifest_changes or self.interrupted)
+
+    @property
+    def daemon_changes(self) -> bool:
+        """Whether our own daemon comes, goes, or must be started anew."""
+        return any(change.path.name in DAEMON for change in self.changes)
+
+    @property
+    def last(self) -> bool:
+        """Whether nothing of ours is left on this host afterwards."""
+        return any(change.kind is Kind.REMOVE and change.path.name == RECONCILER for change in self.changes)
 
     @property
     def pending(self) -> bool:
@@ -259,15 +283,23 @@ def _enablement(target: Target, old: Manifest | None, disk: Disk) -> tuple[tuple
     }
     enable = [unit for unit, auto_start in decided.items() if auto_start]
     disable = [unit for unit, auto_start in decided.items() if not auto_start]
-    gone = [unit for unit in {**before, **dict.fromkeys(unsettled - {TARGET})} if unit not in now]
+    gone = [unit for unit in {**before, **dict.fromkeys(unsettled - {TARGET, *DAEMON})} if unit not in now]
     if _is_last(target, disk):
         gone.append(TARGET)
-    elif not target.remove and not disk.target_enabled and (not disk.manifests or TARGET in unsettled):
-        enable.append(TARGET)
-    there = disk.enabled | ({TARGET} if disk.target_enabled else set())
+        gone += DAEMON
+    elif not target.remove:
+        if not disk.target_enabled and (not disk.manifests or TARGET in unsettled):
+            enable.append(TARGET)
+        enable += [unit for unit in DAEMON if unit in unsettled or _is_new(unit, target, disk)]
+    there = disk.enabled | disk.daemon_enabled | ({TARGET} if disk.target_enabled else set())
     return tuple(unit for unit in enable if unit not in there), tuple(
         unit for unit in (*disable, *gone) if unit in there
     )
+
+
+def _is_new(unit: str, target: Target, disk: Disk) -> bool:
+    """Whether a unit of our daemon comes onto this host now. Later it is the operator's to disable it."""
+    return any(file.path.name == unit and file.path not in disk.files for file in target.files)
 
 
 def _decided(before: AgentSpec | None, spec: AgentSpec) -> bool:
@@ -371,7 +403,17 @@ def _manifest(target: Target, old: Manifest | None, disk: Disk, seen: Seen) -> M
     runs = {file.agent: _run(file.content) or "" for file in target.files if file.agent and file.path.suffix == ".conf"}
     known = old.runs if old else dict(_lost_marks(target, disk, seen))
     marks = {name: run_mark(run, known.get(name), seen.at) for name, run in runs.items()}
-    return Manifest(target.project, target.source, target.scope, "systemd", __version__, target.specs, marks)
+    return Manifest(
+        project=target.project,
+        source=target.source,
+        scope=target.scope,
+        platform="systemd",
+        version=__version__,
+        agents=target.specs,
+        runs=marks,
+        alerts=target.alerts,
+        reconciler=target.reconciler,
+    )
 
 
 def _lost_marks(target: Target, disk: Disk, seen: Seen) -> Iterator[tuple[str, RunMark]]:

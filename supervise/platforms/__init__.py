@@ -13,7 +13,9 @@ from supervise.model import (
     LogLine,
     LogQuery,
     Outcome,
+    Ping,
     ProcessId,
+    Requirement,
     Scope,
     Snapshot,
     UnitFile,
@@ -49,12 +51,24 @@ class Platform(Protocol):
     def units(self, specs: Iterable[AgentSpec], *, places: Places, version: int) -> Iterator[UnitFile]:
         """The files that these agents need. Pure."""
 
-    async def snapshot(self, names: Collection[str] | None = None, *, endings: bool = True) -> Snapshot:
-        """The state of these agents, or of all that are loaded. Without `endings` it is not asked how those that are
-        down came to be so, which is the dearest part."""
+    async def snapshot(
+        self, names: Collection[str] | None = None, *, known: Collection[str] = (), endings: bool = True
+    ) -> Snapshot:
+        """The state of these agents, or of all that are loaded, and in any case of the `known` ones. Without `endings`
+        it is not asked how those that are down came to be so, which is the dearest part."""
 
     def changes(self) -> AsyncIterator[Change]:
-        """States as they change, from now on; `Lost` where some may have been missed."""
+        """States as they change, from now on; `Lost` where some may have been missed, and at the beginning. It ends
+        when the platform is gone."""
+
+    async def pings(self, names: Collection[str]) -> Mapping[str, Ping]:
+        """When each agent that is loaded last pinged its manager."""
+
+    async def needing_reload(self, names: Collection[str]) -> frozenset[str]:
+        """Those of the agents whose unit was changed on disk since the platform read it."""
+
+    async def requirements(self, unit_names: Collection[str]) -> Mapping[str, Requirement]:
+        """Whether units, ours or not, are active."""
 
     async def perform(self, action: Action) -> Outcome:
         """Carry one action out and wait for its end."""

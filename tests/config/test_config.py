@@ -85,7 +85,7 @@ reconciler: {intervals: {resync: 60s}, retention: {events: 90d}, remote_control:
 web: {listen: "[::]:80", base_url: "https://x", token_file: t, tls_cert: c, tls_key: k, behind_proxy: true}
 alerts:
   - {slack: file:hook, hold_down: 0, min_status: warning, agents: [market_data], tags: [a], repeat: 4h}
-  - {email: [a@b.c, d@e.f], smtp: "mail:25", sender: x@y.z, secret: encrypted:p, resolved: false}
+  - {email: [a@b.c, d@e.f], smtp: "mail:25", sender: x@y.z, secret: file:p, resolved: false}
   - {webhook: "https://h/x"}
 """
     )

@@ -15,6 +15,14 @@ from pathlib import Path
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
+PLAIN = {
+    "PATH": os.environ["PATH"],
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "SUPERVISE_SINGLE": "0",  # the tests of two workers may run one example at once
+    "SUPERVISE_AGENT_SOCKET": "/nonexistent/agent.sock",  # … and are nothing for this machine's reconciler
+}
+
 
 def copied(name: str, to: Path) -> Path:
     """A copy of one example's folder, so that what it writes beside itself stays out of the checkout."""
@@ -66,7 +74,7 @@ def running(folder: Path, *argv: str, **environment: str) -> Iterator[Running]:
     process = subprocess.Popen(
         [sys.executable, *argv],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        env={**PLAIN, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
+from tests.agent.listening import Listener
 from tests.examples.running import EXAMPLES, Running, copied, running
 from tests.lab import eventually
 
@@ -245,36 +246,6 @@ def test_the_collector_repairs_a_line_that_a_crash_cut_off(tmp_path: Path) -> No
 # --- chaos ------------------------------------------------------------------------------------------------------------
 
 
-class Manager:
-    """The receiving end of sd_notify, as a service manager holds it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(str(path))
-
-    def heard(self, timeout: float = 10) -> str:
-        self.socket.settimeout(timeout)
-        return self.socket.recv(4096).decode()
-
-    def hears(self, message: str) -> None:
-        while self.heard() != message:
-            pass
-
-    def drained(self) -> None:
-        self.socket.setblocking(False)
-        with suppress(BlockingIOError):
-            while True:
-                self.socket.recv(4096)
-
-
-@pytest.fixture
-def manager(tmp_path: Path) -> Any:
-    found = Manager(tmp_path / "notify")
-    yield found
-    found.socket.close()
-
-
 def tell(folder: Path, command: str) -> None:
     (folder / "chaos.cmd").write_text(f"{command}\n", encoding="utf-8")
     eventually(lambda: not (folder / "chaos.cmd").exists(), f"{command!r} to be taken")
@@ -303,12 +274,12 @@ def test_chaos_obeys_its_arguments_and_a_command_file_elsewhere(tmp_path: Path) 
         assert chaos.exit_code() == 1
 
 
-def test_chaos_leaves_a_command_alone_whose_line_does_not_end_yet(tmp_path: Path, manager: Manager) -> None:
+def test_chaos_leaves_a_command_alone_whose_line_does_not_end_yet(tmp_path: Path, systemd: Listener) -> None:
     folder = copied("chaos", tmp_path)
     (folder / "chaos.cmd").write_text("exit 3", encoding="utf-8")
-    with running(folder, "chaos.py", NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC="90000") as chaos:
+    with running(folder, "chaos.py", NOTIFY_SOCKET=str(systemd.path), WATCHDOG_USEC="150000") as chaos:
         for _ in range(3):  # it has looked at the file before the third
-            manager.hears("WATCHDOG=1")
+            systemd.hears("WATCHDOG=1")
         with (folder / "chaos.cmd").open("a", encoding="utf-8") as commands:
             commands.write("2\n")
         assert chaos.exit_code() == 32
@@ -358,36 +329,104 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_chaos_reports_readiness_unless_told_not_to(tmp_path: Path, manager: Manager) -> None:
+def test_chaos_reports_readiness_unless_told_not_to(tmp_path: Path, systemd: Listener) -> None:
     folder = copied("chaos", tmp_path)
-    with running(folder, "chaos.py", NOTIFY_SOCKET=str(manager.path)):
-        assert manager.heard().startswith("READY=1\n")
-    with running(folder, "chaos.py", "never-ready", NOTIFY_SOCKET=str(manager.path)) as chaos:
-        chaos.line("told to: never-ready")
-        assert manager.heard() == "STATUS=never-ready"
+    with running(folder, "chaos.py", NOTIFY_SOCKET=str(systemd.path)):
+        assert systemd.heard() == "READY=1\nSTATUS=behaving"
+    with running(folder, "chaos.py", "never-ready", NOTIFY_SOCKET=str(systemd.path)):
+        assert systemd.heard() == "STATUS=waiting: never ready"
         tell(folder, "ready")
-        assert manager.heard() == "STATUS=ready"
-        assert manager.heard() == "READY=1"
+        assert systemd.heard() == "READY=1"
+        assert systemd.heard() == "STATUS=behaving"
 
 
-def test_chaos_pings_the_watchdog_of_its_unit_until_it_hangs(tmp_path: Path, manager: Manager) -> None:
+@pytest.mark.parametrize("command", ["hang", "silent"])
+def test_chaos_pings_the_watchdog_of_its_unit_until_it_hangs_or_falls_silent(
+    tmp_path: Path, systemd: Listener, command: str
+) -> None:
     folder = copied("chaos", tmp_path)
-    with running(folder, "chaos.py", NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC="90000") as chaos:
+    with running(folder, "chaos.py", NOTIFY_SOCKET=str(systemd.path), WATCHDOG_USEC="300000") as chaos:
         for _ in range(3):
-            manager.hears("WATCHDOG=1")
-        tell(folder, "hang")
-        manager.hears("STATUS=hang")
+            systemd.hears("WATCHDOG=1")
+        tell(folder, command)
+        chaos.line(f"told to: {command}")
+        systemd.waiting()
         with pytest.raises(TimeoutError):
-            manager.heard(timeout=0.5)
+            systemd.heard(timeout=0.5)
         assert chaos.process.poll() is None
 
 
-def test_chaos_asks_for_the_watchdog_that_its_environment_names(tmp_path: Path, manager: Manager) -> None:
-    address = {"NOTIFY_SOCKET": str(manager.path), "SUPERVISE_WATCHDOG_USEC": "90000"}
+def test_chaos_that_is_silent_goes_on_obeying(tmp_path: Path) -> None:
+    folder = copied("chaos", tmp_path)
+    with running(folder, "chaos.py", "silent") as chaos:
+        tell(folder, "flood 2")
+        chaos.line("flood 2 of 2")
+
+
+def test_chaos_asks_for_the_watchdog_that_its_environment_names(tmp_path: Path, systemd: Listener) -> None:
+    address = {"NOTIFY_SOCKET": str(systemd.path), "SUPERVISE_WATCHDOG_USEC": "300000"}
     with running(copied("chaos", tmp_path), "chaos.py", **address):
-        assert manager.heard() == "WATCHDOG_USEC=90000\nWATCHDOG=1"
+        assert systemd.heard() == "READY=1\nWATCHDOG_USEC=300000\nWATCHDOG=1\nSTATUS=behaving"
         for _ in range(3):
-            manager.hears("WATCHDOG=1")
+            systemd.hears("WATCHDOG=1")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("activity page 3", {"status": "running", "activity": "page 3"}),
+        ("waiting no route", {"status": "warning", "waiting": "no route"}),
+        ("warning rate limit near", {"status": "warning", "error": "rate limit near"}),
+        ("error login failed", {"status": "error", "error": "login failed"}),
+    ],
+)
+def test_chaos_says_what_it_is_told_to(
+    tmp_path: Path, supervisor: Listener, command: str, said: dict[str, object]
+) -> None:
+    folder = copied("chaos", tmp_path)
+    with running(folder, "chaos.py", SUPERVISE_AGENT_SOCKET=str(supervisor.path)):
+        assert supervisor.beat()["activity"] == "behaving"
+        tell(folder, command)
+        assert said.items() <= supervisor.beat().items()
+
+
+def test_chaos_leaves_its_last_words_when_it_crashes(tmp_path: Path, systemd: Listener) -> None:
+    with running(copied("chaos", tmp_path), "chaos.py", "crash", NOTIFY_SOCKET=str(systemd.path)) as chaos:
+        assert systemd.heard().endswith("STATUS=error: RuntimeError: told to crash")
+        assert chaos.exit_code() == 1
+
+
+# --- Signs of life ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("folder", "argv", "said"),
+    [
+        ("market_data", ["run_api.py"], {"agent": "market_data", "status": "running"}),
+        ("market_data", ["report.py"], {"agent": "daily_report", "activity": "reporting BTC", "progress": 0.0}),
+        ("sma", ["sma.py"], {"agent": "sma", "status": "warning"}),
+        ("tweet_scraper", ["-m", "scraper", "--source", "crypto"], {"activity": "reading crypto from 0 on"}),
+        ("content_collector", ["collect.py"], {"activity": "collected harbour.md"}),
+    ],
+)
+def test_each_example_beats_from_its_loop(
+    tmp_path: Path, supervisor: Listener, folder: str, argv: list[str], said: dict[str, object]
+) -> None:
+    settings = {"PORT": "0", "MARKET_DATA_URL": "http://127.0.0.1:1", "SUPERVISE_AGENT_SOCKET": str(supervisor.path)}
+    with running(copied(folder, tmp_path), *argv, **settings):
+        assert said.items() <= supervisor.beat().items()
+
+
+def test_a_second_copy_of_an_example_does_not_start(tmp_path: Path) -> None:
+    folder, settings = (
+        copied("sma", tmp_path),
+        {"SUPERVISE_SINGLE": "1", "SUPERVISE_AGENT": f"sma_{os.getpid()}", "TMPDIR": str(tmp_path)},
+    )
+    with running(folder, "sma.py", **settings) as one:
+        one.line("watching")
+        with running(folder, "sma.py", **settings) as other:
+            other.line(f"already running as PID {one.process.pid} since")
+            assert other.exit_code() == 75
 
 
 # --- agents.yaml ------------------------------------------------------------------------------------------------------

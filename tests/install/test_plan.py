@@ -15,7 +15,18 @@ from supervise.errors import SuperviseError
 from supervise.install.plan import Disk, Kind, Plan, Seen, Target, conflicts, plan
 from supervise.manifest import Manifest, RunMark
 from supervise.marker import stamped
-from supervise.model import AgentSpec, Phase, Resources, Restart, Schedule, Scope, UnitState
+from supervise.model import (
+    AgentSpec,
+    AlertKind,
+    AlertTarget,
+    Phase,
+    ReconcilerSettings,
+    Resources,
+    Restart,
+    Schedule,
+    Scope,
+    UnitState,
+)
 from supervise.platforms.systemd.units import units
 from tests.nouns import NOW, copy, places_in, spec, state
 
@@ -80,6 +91,23 @@ def test_on_an_empty_host_everything_is_added() -> None:
     assert made.agents_added == ("sma", "nightly")
     assert made.manifest_changes
     assert not made.empty
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"alerts": (AlertTarget("trading/slack-1", AlertKind.SLACK, url_file=Path("/etc/hook")),)},
+        {"reconciler": ReconcilerSettings(remote_control=True)},
+    ],
+    ids=str,
+)
+def test_what_only_the_daemon_reads_changes_the_manifest_and_no_file(changes: dict[str, Any]) -> None:
+    made = planned(target(SMA, **changes), installed(SMA))
+    assert (made.changes, made.restart, made.manifest_changes) == ((), {}, True)
+    assert made.manifest
+    assert changes.items() <= {"alerts": made.manifest.alerts, "reconciler": made.manifest.reconciler}.items()
+    done = replace(installed(SMA), manifests={"trading": made.manifest})
+    assert planned(target(SMA, **changes), done).empty
 
 
 def test_a_second_plan_is_empty() -> None:

@@ -3,6 +3,7 @@
 The timeline is a sample that lies beside this file, served in pages with a cursor as a real one is.
 
 Environment: SCRAPER_STATE (folder of the state, `state` in the working directory), INTERVAL (seconds between looks, 5).
+Needs the agent library: pip install supervise-agent
 """
 
 import argparse
@@ -11,6 +12,8 @@ import os
 import re
 import time
 from pathlib import Path
+
+from supervise.agent import Agent
 
 SAMPLE = Path(__file__).with_name("timeline.json")
 STATE = Path(os.environ.get("SCRAPER_STATE", "state"))
@@ -40,10 +43,11 @@ def remember(file, cursor):
     draft.replace(file)
 
 
-def scrape(source, file):
+def scrape(source, file, agent):
     """Read on to the end of the timeline; give the number of posts found."""
     cursor, found = remembered(file), 0
     while True:
+        agent.beat(f"reading {source} from {cursor} on")
         posts, cursor = page(source, cursor)
         if not posts:
             return found
@@ -58,10 +62,11 @@ def main():
     sources = sorted(json.loads(SAMPLE.read_text(encoding="utf-8")))
     parser.add_argument("--source", required=True, choices=sources)
     source = parser.parse_args().source
+    agent = Agent("tweet_scraper")
     file = STATE / (re.sub(r"\W+", "_", source) + ".json")
     print(f"scraping {source!r}", flush=True)
     while True:
-        print(f"{scrape(source, file)} new posts", flush=True)
+        print(f"{scrape(source, file, agent)} new posts", flush=True)
         time.sleep(INTERVAL)
 
 

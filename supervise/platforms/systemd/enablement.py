@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from supervise.places import Places
+from supervise.platforms.systemd.units import DAEMON
 
 WANTS = "supervise.target.wants"
 
@@ -17,6 +18,12 @@ def enabled_units(places: Places) -> frozenset[str]:
 def target_enabled(places: Places) -> bool:
     """Whether `supervise.target` itself is pulled in at boot."""
     return (places.units / f"{places.boot_target}.wants" / "supervise.target").is_symlink()
+
+
+def daemon_enabled(places: Places) -> frozenset[str]:
+    """Those of our daemon's own units that a boot, or a login, starts."""
+    folders = (f"{places.boot_target}.wants", "sockets.target.wants")
+    return frozenset(unit for unit in DAEMON for folder in folders if (places.units / folder / unit).is_symlink())
 
 
 def masked_units(places: Places) -> frozenset[str]:

@@ -28,7 +28,9 @@ from supervise.model import (
     Lost,
     Outcome,
     Phase,
+    Ping,
     ProcessId,
+    Requirement,
     Scope,
     Snapshot,
     UnitFile,
@@ -39,16 +41,18 @@ from supervise.observe.scan import scan
 from supervise.places import Places
 from supervise.platforms import Traits, UnitChanges
 from supervise.platforms.systemd import units
-from supervise.platforms.systemd.bus import MANAGER, PROPERTIES, SYSTEMD, UNIT, Bus, CallFailed, signal_body
+from supervise.platforms.systemd.bus import MANAGER, PROPERTIES, SYSTEMD, UNIT, Bus, CallFailed
 from supervise.platforms.systemd.enablement import enabled_units, masked_units
-from supervise.platforms.systemd.states import moment, unit_state
+from supervise.platforms.systemd.states import length, moment, unit_state
+from supervise.platforms.systemd.watch import SERVICE, Watch, agent_name
 
-SERVICE = "org.freedesktop.systemd1.Service"
 TIMER = "org.freedesktop.systemd1.Timer"
 PATTERNS = ("agent@*.service", "agent@*.timer")
-UNIT_NAME = re.compile(r"agent@(?P<name>[^.].*)\.(?P<kind>service|timer)")
+OF_A_LIVING_UNIT = ("InvocationID", "ActiveExitTimestamp")
 OF_A_DEAD_UNIT = (
+    "InvocationID",
     "StateChangeTimestamp",
+    "ActiveExitTimestamp",
     "ActiveExitTimestampMonotonic",
     "InactiveEnterTimestampMonotonic",
     "ConditionResult",
@@ -83,6 +87,7 @@ class Systemd:
         self.places = places
         self._bus: Bus | None = None
         self._jobs = _Jobs()
+        self._watch: Watch | None = None
         self._boot = boot_id()
 
     async def __aenter__(self) -> Systemd:
@@ -107,37 +112,91 @@ class Systemd:
     def units(self, specs: Iterable[AgentSpec], *, places: Places, version: int) -> Iterator[UnitFile]:
         return units.units(specs, places=places, version=version)
 
-    async def snapshot(self, names: Collection[str] | None = None, *, endings: bool = True) -> Snapshot:
+    async def snapshot(
+        self, names: Collection[str] | None = None, *, known: Collection[str] = (), endings: bool = True
+    ) -> Snapshot:
         at = now()
         loaded = {row[0]: row for row in (await self.bus.call("ListUnitsByPatterns", "asas", [], list(PATTERNS)))[0]}
+        timers = [row for unit, row in loaded.items() if unit.endswith(".timer") and _wanted(unit, names)]
+        runs = dict(await asyncio.gather(*(self._timer(row) for row in timers)))
+        if self._watch and endings:
+            for name, timer in runs.items():
+                self._watch.know_timer(name, timer)
         rows = [row for unit, row in loaded.items() if unit.endswith(".service")]
         found = await asyncio.gather(*(self._state(row, endings=endings) for row in rows if _wanted(row[0], names)))
         states = {state.name: state for state in found}
-        for name in names or ():
+        for name in {*(names or ()), *known, *runs}:
             states.setdefault(name, self._unloaded(name))
-        timers = [row for unit, row in loaded.items() if unit.endswith(".timer") and _name(unit) in states]
-        for name, changes in await asyncio.gather(*(self._timer(row) for row in timers)):
-            states[name] = replace(states[name], **changes)
+        for name, timer in runs.items():
+            states[name] = replace(states[name], **timer)
         return Snapshot(self._on_disk(states), at)
 
     async def changes(self) -> AsyncIterator[Change]:
-        queue: asyncio.Queue[Change] = asyncio.Queue()
-        watch = _Watch(self._boot, queue)
+        self._watch = watch = Watch(self._boot, ask=self._service, ask_timer=self._timer_by_name)
         await self.bus.listen(watch.hear, UNIT_SIGNALS)
         try:
-            for row in (await self.bus.call("ListUnitsByPatterns", "asas", [], ["agent@*.service"]))[0]:
-                watch.know(row[6], row[0], await self._properties(row))
+            yield Lost("nothing is known yet")
             while True:
-                waiting = asyncio.ensure_future(queue.get())
+                waiting = asyncio.ensure_future(watch.queue.get())
                 await asyncio.wait((waiting, self.bus.disconnected), return_when=asyncio.FIRST_COMPLETED)
                 if not waiting.done():
                     waiting.cancel()
-                    yield Lost("the connection to D-Bus was lost")
                     return
                 yield waiting.result()
         finally:
+            self._watch = None
+            watch.close()
             if self._bus:
                 self._bus.deaf(watch.hear)
+
+    async def pings(self, names: Collection[str]) -> Mapping[str, Ping]:
+        """When each last pinged its manager: no signal tells, nor of a watchdog that it armed itself. Of what is not
+        loaded nothing is said."""
+
+        async def one(name: str) -> Ping | None:
+            path = object_path(units.unit_name(name))
+            try:
+                at, watchdog = await asyncio.gather(
+                    *(self.bus.property(path, SERVICE, one) for one in ("WatchdogTimestampMonotonic", "WatchdogUSec"))
+                )
+            except CallFailed as error:
+                if error.gone:
+                    return None
+                raise
+            return Ping(length(at), length(watchdog))
+
+        wanted = tuple(names)
+        answers = await asyncio.gather(*map(one, wanted))
+        return {name: ping for name, ping in zip(wanted, answers, strict=True) if ping}
+
+    async def needing_reload(self, names: Collection[str]) -> frozenset[str]:
+        """Agents whose files changed since systemd read them. Dear right after a reload: ask about few."""
+
+        async def one(name: str) -> bool:
+            try:
+                return bool(await self.bus.property(object_path(units.unit_name(name)), UNIT, "NeedDaemonReload"))
+            except CallFailed:
+                return False
+
+        wanted = tuple(names)
+        answers = await asyncio.gather(*map(one, wanted))
+        return frozenset(name for name, stale in zip(wanted, answers, strict=True) if stale)
+
+    async def requirements(self, unit_names: Collection[str]) -> Mapping[str, Requirement]:
+        """Whether these units are active. One that is not loaded is not."""
+
+        async def one(unit: str) -> Requirement:
+            path = object_path(unit)
+            try:
+                active, left = await asyncio.gather(
+                    self.bus.property(path, UNIT, "ActiveState"), self.bus.property(path, UNIT, "ActiveExitTimestamp")
+                )
+            except CallFailed:
+                return Requirement(active=False)
+            return Requirement(active in ("active", "reloading"), moment(left))
+
+        wanted = tuple(unit_names)
+        return dict(zip(wanted, await asyncio.gather(*map(one, wanted)), strict=True))
 
     async def perform(self, action: Action) -> Outcome:
         try:
@@ -209,14 +268,25 @@ class Systemd:
                 raise
 
     async def _state(self, row: list[Any], *, endings: bool) -> UnitState:
-        return unit_state(_name(row[0]), row[0], await self._properties(row, endings=endings), boot=self._boot)
+        properties = await self._properties(row, endings=endings)
+        if self._watch and endings:
+            return self._watch.know(row[0], properties)
+        return unit_state(agent_name(row[0]), row[0], properties, boot=self._boot)
+
+    async def _service(self, unit: str) -> dict[str, Any] | None:
+        rows = (await self.bus.call("ListUnitsByPatterns", "asas", [], [unit]))[0]
+        return await self._properties(rows[0]) if rows else None
+
+    async def _timer_by_name(self, unit: str) -> dict[str, Any] | None:
+        rows = (await self.bus.call("ListUnitsByPatterns", "asas", [], [unit]))[0]
+        return (await self._timer(rows[0]))[1] if rows else None
 
     async def _properties(self, row: list[Any], *, endings: bool = True) -> dict[str, Any]:
         unit, _, load, active, sub, _, path, _, job_type, _ = row
         known = {"LoadState": load, "ActiveState": active, "SubState": sub, "JobType": job_type}
         if not endings and active in ("inactive", "failed"):
             return known
-        wanted = ("InvocationID",) if active == "active" else ("InvocationID", *OF_A_DEAD_UNIT)
+        wanted = OF_A_LIVING_UNIT if active == "active" else OF_A_DEAD_UNIT
         try:
             service, *values = await asyncio.gather(
                 self.bus.all_properties(path, SERVICE), *(self.bus.property(path, UNIT, name) for name in wanted)
@@ -229,7 +299,7 @@ class Systemd:
 
     async def _timer(self, row: list[Any]) -> tuple[str, dict[str, Any]]:
         properties = await self.bus.all_properties(row[6], TIMER)
-        return _name(row[0]), {
+        return agent_name(row[0]), {
             "next_run": moment(properties.get("NextElapseUSecRealtime", 0)),
             "timer_active": row[3] == "active",
         }
@@ -275,40 +345,11 @@ class _Jobs:
         return self._results.setdefault(job, asyncio.get_running_loop().create_future())
 
 
-class _Watch:
-    """Merges the properties that signals carry into states. A signal carries all that its interface ever signals."""
-
-    def __init__(self, boot: str, queue: asyncio.Queue[Change]) -> None:
-        self._boot = boot
-        self._queue = queue
-        self._known: dict[str, tuple[str, dict[str, Any]]] = {}
-
-    def know(self, path: str, unit: str, properties: dict[str, Any]) -> None:
-        self._known[path] = (unit, properties)
-
-    def hear(self, message: Message) -> None:
-        if message.message_type is not MessageType.SIGNAL or message.member != "PropertiesChanged":
-            return
-        interface, changed, _ = signal_body(message)
-        unit, properties = self._known.get(message.path or "", (_unit_of_path(message.path or ""), {}))
-        if interface not in (UNIT, SERVICE) or not UNIT_NAME.fullmatch(unit) or not unit.endswith(".service"):
-            return
-        properties |= changed
-        if "Job" in changed:
-            properties["JobType"] = "start" if changed["Job"][0] else ""
-        self.know(message.path or "", unit, properties)
-        self._queue.put_nowait(unit_state(_name(unit), unit, properties, boot=self._boot))
-
-
-def _unit_of_path(path: str) -> str:
-    """The unit behind an object path: `_40` is `@` (sd_bus_path_decode(3))."""
-    return re.sub(r"_([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), path.rpartition("/")[2])
-
-
-def _name(unit: str) -> str:
-    found = UNIT_NAME.fullmatch(unit)
-    return found["name"] if found else unit
+def object_path(unit: str) -> str:
+    """Where a unit stands on the bus, loaded or not (sd_bus_path_encode(3))."""
+    escaped = re.sub(r"[^A-Za-z0-9]", lambda found: f"_{ord(found[0]):02x}", unit)
+    return f"/org/freedesktop/systemd1/unit/{escaped}"
 
 
 def _wanted(unit: str, names: Collection[str] | None) -> bool:
-    return names is None or _name(unit) in names
+    return names is None or agent_name(unit) in names

@@ -39,6 +39,8 @@ NEVER = 2**64 - 1
 OWN_EXIT_CODES = range(200, 246)
 """systemd.exec(5) "Process Exit Codes": what systemd itself exits with when it cannot execute the program."""
 DOWN = (Phase.INACTIVE, Phase.FAILED)
+REFUSED_BY_DEPENDENCY = "RefusedByDependency"
+"""Not a property of systemd's: the watch writes it down when a start job ended with the result `dependency`."""
 
 
 def unit_state(name: str, unit: str, properties: Properties, *, boot: str) -> UnitState:
@@ -58,7 +60,9 @@ def unit_state(name: str, unit: str, properties: Properties, *, boot: str) -> Un
         since=moment(properties.get("StateChangeTimestamp", 0)) or moment(properties.get("ExecMainStartTimestamp", 0)),
         started_at=moment(properties.get("ExecMainStartTimestamp", 0)),
         started_monotonic=length(properties.get("ExecMainStartTimestampMonotonic", 0)),
+        left_active=moment(properties.get("ActiveExitTimestamp", 0)),
         ended_at=None if pid else moment(properties.get("ExecMainExitTimestamp", 0)),
+        ended_monotonic=None if pid else length(properties.get("ExecMainExitTimestampMonotonic", 0)),
         cause=_cause(properties, phase),
         exit=_exit(properties) if not pid else None,
         before_start=not pid and not _main_exit(properties) and _before_start(properties)[0] > 0,
@@ -134,6 +138,8 @@ def _cause(properties: Properties, phase: Phase) -> Cause | None:
         return Cause.ASSERTION
     if not properties.get("ConditionResult", True) and properties.get("ConditionTimestamp", 1):
         return Cause.CONDITION
+    if properties.get(REFUSED_BY_DEPENDENCY):
+        return Cause.DEPENDENCY
     result = properties.get("Result", "success")
     if result == "exit-code" and properties.get("ExecMainStatus", 0) in OWN_EXIT_CODES:
         return Cause.EXEC_FAILED

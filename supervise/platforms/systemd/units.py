@@ -5,10 +5,11 @@ Pure: it decides what stands in the files and writes none of them.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 
 from supervise import __version__
-from supervise.marker import digest, stamped
+from supervise.marker import IN_SCRIPTS, digest, stamped
 from supervise.model import FOREVER, AgentSpec, Notify, RestartPolicy, Scope, UnitFile
 from supervise.places import Places
 from supervise.platforms.systemd import hardening
@@ -25,6 +26,11 @@ from supervise.templating import fill, static
 
 SECTIONS = ("Unit", "Service", "Timer", "Install")
 DROP_IN = "50-supervise.conf"
+RECONCILER = "supervise-reconciler.service"
+SOCKETS = ("supervise-reconciler.socket", "supervise-agent.socket")
+DAEMON = (*SOCKETS, RECONCILER)
+"""The units of our own daemon; a beat would start it again, so its sockets are stopped first and started first."""
+AGENTS_GROUP = "supervise-agents"
 SHARED_UNITS = ("agent@.service", "supervise.slice", "supervise-wave@.target")
 RESTARTS = {RestartPolicy.ALWAYS: "always", RestartPolicy.ON_FAILURE: "on-failure", RestartPolicy.NEVER: "no"}
 BACKOFF_SINCE = 254
@@ -70,9 +76,26 @@ def shared_files(places: Places) -> Iterator[UnitFile]:
         yield UnitFile(places.units / name, stamped(static(name), version=__version__))
     target = fill("systemd/supervise.target.j2", boot_target=places.boot_target)
     yield UnitFile(places.units / "supervise.target", stamped(target, version=__version__))
-    if places.sysusers and places.tmpfiles:
+    yield from daemon_files(places)
+    if places.sysusers and places.tmpfiles and places.polkit:
         yield UnitFile(places.sysusers, stamped(static("supervise.sysusers"), version=__version__))
         yield UnitFile(places.tmpfiles, stamped(static("supervise.tmpfiles"), version=__version__))
+        rules = stamped(static("supervise.rules"), version=__version__, comment=IN_SCRIPTS)
+        yield UnitFile(places.polkit, rules)
+
+
+def daemon_files(places: Places, *, python: str = sys.executable) -> Iterator[UnitFile]:
+    """The reconciler and its two sockets. It is run by the interpreter that installs it."""
+    system = places.scope is Scope.SYSTEM
+    asked = ("-m", "supervise", "reconcile") if system else ("-m", "supervise", "reconcile", "--user")
+    contexts: dict[str, dict[str, object]] = {
+        RECONCILER: {"command": command((python, "-P", *asked)), "boot_target": places.boot_target},
+        SOCKETS[0]: {"path": rest_of_line(places.control)},
+        SOCKETS[1]: {"path": rest_of_line(places.agent_socket)},
+    }
+    for name, context in contexts.items():
+        body = fill(f"systemd/{name}.j2", system=system, **context)
+        yield UnitFile(places.units / name, stamped(body, version=__version__))
 
 
 def kept_loaded(project: str, specs: Iterable[AgentSpec], *, places: Places) -> UnitFile:
@@ -114,7 +137,7 @@ def service_directives(spec: AgentSpec, *, places: Places, version: int) -> tupl
     """All that stands in an agent's drop-in, in order. The user's own `systemd:` comes last: it has the last word."""
     return (
         *_unit(spec, places),
-        *_process(spec),
+        *_process(spec, places),
         *_signs_of_life(spec),
         *_restarts(spec, version),
         *_resources(spec),
@@ -178,7 +201,7 @@ def _not_held(spec: AgentSpec, places: Places) -> Directive:
     return _manager("Unit", "AssertPathExists", f"!{path}", "`supervise hold` keeps it from starting")
 
 
-def _process(spec: AgentSpec) -> Iterator[Directive]:
+def _process(spec: AgentSpec, places: Places) -> Iterator[Directive]:
     yield _at_exec("Type", "notify" if spec.notify is Notify.ALWAYS else "exec", "when systemd calls it started")
     yield _at_exec("Slice", "supervise.slice", "the cgroup of all agents")
     yield _at_exec("WorkingDirectory", rest_of_line(spec.working_directory), "where it runs")
@@ -186,7 +209,7 @@ def _process(spec: AgentSpec) -> Iterator[Directive]:
         yield _at_exec("ExecStartPre", command(spec.before_start), "before_start")
     yield _at_exec("ExecStart", command(spec.command), "the agent, as the unit's main process and without a shell")
     yield from _identity(spec)
-    for name, value in sorted(environment(spec).items()):
+    for name, value in sorted(environment(spec, places).items()):
         yield _at_exec("Environment", assignment(name, value), "a setting that any local user can read")
     for file in spec.environment_files:
         yield _at_exec("EnvironmentFile", glob_free(file), "settings read at each start")
@@ -196,9 +219,11 @@ def _process(spec: AgentSpec) -> Iterator[Directive]:
         yield _at_exec(name, value, "a secret, given as a file that only the agent can read")
 
 
-def environment(spec: AgentSpec) -> dict[str, str]:
+def environment(spec: AgentSpec, places: Places) -> dict[str, str]:
     """What the unit sets; the user's own values win, our names are reserved."""
-    ours = {"SUPERVISE_AGENT": spec.name}
+    ours = {"SUPERVISE_AGENT": spec.name, "SUPERVISE_AGENT_SOCKET": str(places.agent_socket)}
+    if not spec.single:
+        ours["SUPERVISE_SINGLE"] = "0"
     if spec.instance is not None:
         ours["SUPERVISE_INSTANCE"] = str(spec.instance)
     if spec.notify is Notify.AUTO and spec.watchdog and not spec.schedule:
@@ -215,6 +240,7 @@ def _identity(spec: AgentSpec) -> Iterator[Directive]:
         yield _at_exec("User", spec.user, "whom it runs as")
     if spec.group:
         yield _at_exec("Group", spec.group, "whom it runs as")
+    yield _at_exec("SupplementaryGroups", AGENTS_GROUP, "may tell the reconciler how it is")
 
 
 def _signs_of_life(spec: AgentSpec) -> Iterator[Directive]:

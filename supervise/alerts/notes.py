@@ -1,0 +1,47 @@
+"""The alerts' memory as a text that a store keeps: a restart must neither repeat what was told nor forget it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from supervise.alerts.messages import Message
+from supervise.alerts.troubles import AlertState
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+KEY = "alerts"
+"""The key of the note."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertNote:
+    """What was told, and what had not arrived when the daemon ended."""
+
+    state: AlertState = field(default_factory=AlertState)
+    unsent: tuple[Message, ...] = ()
+
+
+def to_note(state: AlertState, unsent: Iterable[Message] = ()) -> str:
+    return str(_adapter().dump_json(AlertNote(state, tuple(unsent))).decode())
+
+
+def from_note(text: str | None) -> AlertNote:
+    """Empty where there is none, or one that cannot be read: then troubles that last are told once more."""
+    from pydantic import ValidationError
+
+    try:
+        found: AlertNote = _adapter().validate_json(text or "{}")
+    except ValidationError:
+        return AlertNote()
+    return found
+
+
+@cache
+def _adapter() -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(AlertNote)

@@ -1,0 +1,215 @@
+"""The serving end of the control socket: who is asking, how often they may, and one answer for each line.
+
+Everybody may read. The kernel tells who a peer is; root, the owner of the reconciler and the members of one group may
+act. A peer that asks too much waits, one that does not read is let go: neither can hold the reconciler up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import grp
+import json
+import logging
+import os
+import pwd
+import socket
+import struct
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from supervise.control import LONGEST_REQUEST, OPERATORS
+from supervise.errors import SuperviseError, UsageError
+
+SO_PEERGROUPS = 59
+CREDENTIALS = struct.Struct("iII")
+RATE, BURST = 200.0, 400.0
+"""Requests a second on one connection, and how many at once."""
+MOST_CONNECTIONS = 256
+MOST_OF_ONE_USER = 64
+BACKLOG = 8 * 1024 * 1024
+"""Bytes that a peer may leave unread."""
+ROOT = 0
+
+log = logging.getLogger(__name__)
+Send = Callable[[Any], Awaitable[None]]
+Answer = Callable[["Request", Send], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who asks, as the kernel knows them."""
+
+    pid: int
+    uid: int
+    groups: frozenset[int]
+
+    @property
+    def may_act(self) -> bool:
+        return self.uid in (ROOT, os.getuid()) or _operators() in self.groups
+
+    @property
+    def name(self) -> str:
+        try:
+            return pwd.getpwuid(self.uid).pw_name
+        except KeyError:
+            return f"uid {self.uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question, and whose."""
+
+    op: str
+    args: dict[str, Any]
+    peer: Peer
+
+    def require_right_to_act(self) -> None:
+        if not self.peer.may_act:
+            raise Denied(
+                f"{self.peer.name} may read here but not {self.op}: that takes root or a member of {OPERATORS}"
+            )
+
+
+class Denied(SuperviseError):
+    """The peer has no right to what it asked for."""
+
+
+class Server:
+    """Serves connections until it is closed. `answer` is called for each request."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._connections: Counter[int] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, sock: socket.socket) -> None:
+        self._server = await asyncio.start_unix_server(self._connected, sock=sock, limit=LONGEST_REQUEST)
+
+    async def close(self) -> None:
+        """Let everybody go. The socket itself belongs to whoever made it."""
+        if self._server:
+            self._server.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        peer = peer_of(writer.get_extra_info("socket"))
+        self._connections[peer.uid] += 1
+        try:
+            if self._too_many(peer):
+                await _reply(writer, {"id": None, **_error("busy", "too many connections; try again later")})
+            else:
+                await self._converse(peer, reader, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # the peer has gone, or we close: either way there is nobody left to tell
+        except Exception:  # whatever a peer sends, it must not end the reconciler
+            log.exception("cannot serve a control connection of uid %d", peer.uid)
+        finally:
+            self._connections[peer.uid] -= 1
+            self._tasks.discard(task)
+            writer.close()
+            with suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+    def _too_many(self, peer: Peer) -> bool:
+        if peer.uid == ROOT:
+            return False
+        return self._connections.total() > MOST_CONNECTIONS or self._connections[peer.uid] > MOST_OF_ONE_USER
+
+    async def _converse(self, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        left, then = BURST, loop.time()
+        while True:
+            try:
+                line = await reader.readline()
+            except ValueError:
+                await _reply(writer, {"id": None, **_error("usage", f"a request is at most {LONGEST_REQUEST} bytes")})
+                return
+            if not line:
+                return
+            now = loop.time()
+            left, then = min(left + (now - then) * RATE, BURST) - 1, now
+            if left < 0 and peer.uid != ROOT:
+                await asyncio.sleep(-left / RATE)
+            await self._serve(line, peer, reader, writer)
+
+    async def _serve(self, line: bytes, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = None
+        answering = asyncio.current_task()
+        assert answering is not None
+        listening: list[asyncio.Task[None]] = []
+        try:
+            number, request = _request(line, peer)
+
+            async def send(item: Any) -> None:
+                """From the first item on, whatever the peer says, or its going, ends the stream."""
+                if not listening:
+                    listening.append(asyncio.ensure_future(_ended_by(reader, answering)))
+                await _reply(writer, {"id": number, "item": item})
+
+            reply = {"ok": True, "result": await self._answer(request, send)}
+        except Denied as error:
+            reply = _error("denied", str(error))
+        except SuperviseError as error:
+            reply = _error("usage" if isinstance(error, UsageError) else "failed", str(error))
+        finally:
+            for task in listening:
+                task.cancel()
+        await _reply(writer, {"id": number, **reply})
+
+
+async def _ended_by(reader: asyncio.StreamReader, answering: asyncio.Task[Any]) -> None:
+    with suppress(OSError):
+        await reader.read(1)
+    answering.cancel()
+
+
+def peer_of(sock: socket.socket) -> Peer:
+    """Who is at the other end (SO_PEERCRED and SO_PEERGROUPS, unix(7)): as they were when they connected."""
+    pid, uid, gid = CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
+    try:
+        packed = sock.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, 65536 * 4)
+    except OSError:  # a kernel older than 4.13: then only the main group counts
+        packed = b""
+    groups = struct.unpack(f"{len(packed) // 4}I", packed)
+    return Peer(pid, uid, frozenset({gid, *groups}))
+
+
+def _operators() -> int | None:
+    try:
+        return grp.getgrnam(OPERATORS).gr_gid
+    except KeyError:
+        return None
+
+
+def _request(line: bytes, peer: Peer) -> tuple[Any, Request]:
+    try:
+        said = json.loads(line)
+        number, op, args = said.get("id"), said["op"], said.get("args") or {}
+    except (ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise UsageError('a request is one line of JSON: {"id": 1, "op": "rows", "args": {}}') from error
+    if not isinstance(op, str) or not isinstance(args, dict) or not isinstance(number, int | str | None):
+        raise UsageError('"op" is a word, "args" an object, "id" a number or a word')
+    return number, Request(op, args, peer)
+
+
+def _error(code: str, text: str) -> dict[str, Any]:
+    return {"ok": False, "error": {"code": code, "message": text}}
+
+
+async def _reply(writer: asyncio.StreamWriter, answer: dict[str, Any]) -> None:
+    if writer.transport.get_write_buffer_size() > BACKLOG:
+        writer.transport.abort()
+        raise ConnectionResetError("the peer does not read what it asked for")
+    writer.write(json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+    if writer.transport.get_write_buffer_size() > BACKLOG // 8:
+        await writer.drain()

@@ -1,0 +1,335 @@
+"""What to write and what to do about every agent, from what is seen and what is remembered: one value (DESIGN, 4).
+
+    fold what happened ─▶ judge (ordered rules) ─▶ score ─▶ remedy (one table, patience) ─▶ rows, events, actions
+
+Pure: no I/O, no clock, no logging. Level, not edge: decided twice, nothing more comes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from supervise.decide.events import death_event, host_event, status_event
+from supervise.decide.health import FULL, score
+from supervise.decide.judge import (
+    AS_WANTED,
+    DOWN,
+    Case,
+    Verdict,
+    copies,
+    counted_from,
+    heartbeat_expected,
+    judge,
+    last_sign,
+)
+from supervise.decide.past import fold
+from supervise.decide.remedy import concluded, remedy
+from supervise.model import (
+    Action,
+    Decision,
+    Event,
+    Instant,
+    Observation,
+    Past,
+    Phase,
+    Reason,
+    Source,
+    Status,
+    StatusRow,
+    UnitState,
+    World,
+)
+
+__all__ = ["AS_WANTED", "FULL", "Case", "Verdict", "concluded", "copies", "decide", "judge", "manages"]
+
+UNSEEN = timedelta(seconds=5)
+"""So long the last row stands while the platform cannot be asked."""
+COARSE = timedelta(seconds=5)
+"""A newer heartbeat alone is worth a new row only so often, or three times per watchdog interval if that is sooner."""
+MASS = 0.3
+FEWEST = 3
+"""More than this share of the agents, and at least so many: then the fault is the host's, and nobody is restarted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    row: StatusRow
+    event: tuple[Event, ...] = ()
+    action: Action | None = None
+    wake_at: timedelta | None = None
+
+
+def decide(world: World, *, now: Instant, only: Collection[str] | None = None) -> Decision:
+    """The rows that change, and what follows from them. `only`: look at these agents (all, if None)."""
+    if world.host.unseen_since is not None:
+        return _unseen(world, now=now)
+    names = world.desired if only is None else [name for name in only if name in world.desired]
+    mass = _many(world, Reason.QUARANTINED)
+    decided = {name: _agent(name, world, now=now, mass=mass) for name in names}
+    decided |= _unmanaged(world, now=now, only=only)
+    decided, disturbance = _without_mass_restart(decided, world, now=now)
+    return Decision(
+        rows={name: one.row for name, one in decided.items() if one.row is not world.rows.get(name)},
+        actions=tuple(one.action for one in decided.values() if one.action),
+        events=(*(event for one in decided.values() for event in one.event), *disturbance),
+        forget=_forgotten(world, decided) if only is None else (),
+        wakes={name: one.wake_at for name, one in decided.items() if one.wake_at is not None},
+    )
+
+
+def manages(world: World, name: str) -> bool:
+    """Whether anything is to be said of this name at all."""
+    return name in world.desired or name in world.rows
+
+
+# --- One agent -------------------------------------------------------------------------------------------------------
+
+
+def _agent(name: str, world: World, *, now: Instant, mass: bool) -> _Decided:
+    spec, last = world.desired[name], world.rows.get(name)
+    if last is None and spec.renamed_from and spec.renamed_from not in world.desired:
+        last = world.rows.get(spec.renamed_from)
+    seen = world.observed.get(name, Observation())
+    if seen.unit is None:
+        past = last.past if last else Past(boot=now.boot)
+    else:
+        past = fold(last, spec, seen.unit, seen.beat, now=now, mass=mass)
+    case = Case(
+        spec,
+        seen,
+        now,
+        hold=world.holds.get(name),
+        past=past,
+        intent=world.intents.get(name),
+        host=world.host,
+        settled=name in world.settled,
+    )
+    verdict = judge(case)
+    same = last is not None and last.observed_reason is verdict.reason and last.observed_status is verdict.status
+    if not same or past.seen_since is None:
+        case = replace(case, past=replace(past, seen_since=now.monotonic))
+    unit = case.unit if seen.unit else None
+    todo = remedy(verdict, case, unit) if unit else None
+    row = _row(case, unit, verdict, todo.past if todo else case.past, last, world)
+    events = _events(last, row, case, unit)
+    if last is not None and replace(row, updated_at=last.updated_at, last_heartbeat=last.last_heartbeat) == last:
+        row = row if _worth_it(last.last_heartbeat, row.last_heartbeat, unit.watchdog if unit else None) else last
+    wake = min(_moments(case, unit, row, todo.wake_at if todo else None), default=None)
+    return _Decided(row, events, todo.action if todo else None, wake)
+
+
+def _row(
+    case: Case, unit: UnitState | None, verdict: Verdict, past: Past, last: StatusRow | None, world: World
+) -> StatusRow:
+    spec, now = case.spec, case.now
+    health, parts = score(verdict, case, unit, weights=world.weights)
+    heartbeat, source = _heartbeat(case, unit, last)
+    beat = case.seen.beat
+    row = StatusRow(
+        name=spec.name,
+        title=spec.title,
+        project=spec.project,
+        unit=unit.unit if unit else (last.unit if last else f"agent@{spec.name}.service"),
+        platform=world.host.platform,
+        phase=unit.phase if unit else None,
+        status=verdict.status,
+        reason=verdict.reason,
+        message=verdict.message,
+        since=_since(last, verdict, unit, now),
+        observed_status=verdict.status,
+        observed_reason=verdict.reason,
+        health=health,
+        health_parts=parts,
+        pid=unit.pid if unit else None,
+        incarnation=unit.incarnation if unit and unit.incarnation else (last.incarnation if last else None),
+        boot=now.boot,
+        started_at=unit.started_at if unit else (last.started_at if last else None),
+        restarts=unit.restarts if unit else 0,
+        last_heartbeat=heartbeat,
+        source=source,
+        last_error=_last_error(verdict, last),
+        last_activity=beat.activity if beat and beat.activity else (last.last_activity if last else None),
+        next_try=past.next_try if verdict.reason in (Reason.QUARANTINED, Reason.NOT_RUNNING) else None,
+        outdated=_outdated(unit, world.marks.get(spec.name)),
+        cpu=last.cpu if last else None,
+        memory=last.memory if last else None,
+        revision=last.revision if last else None,
+        updated_at=now.wall,
+        past=past,
+    )
+    return _locked(row, last, now)
+
+
+def _locked(row: StatusRow, last: StatusRow | None, now: Instant) -> StatusRow:
+    """The lock replaces what is shown, and nothing that was observed."""
+    lock = last.lock if last else None
+    if lock is None or lock.until <= now.wall:
+        return row
+    text = f"Locked to {lock.status.value} by {lock.by} until {lock.until:%Y-%m-%d %H:%M:%S} UTC: {lock.reason}"
+    return replace(row, status=lock.status, reason=Reason.LOCKED, message=text, health=lock.health, lock=lock)
+
+
+def _since(last: StatusRow | None, verdict: Verdict, unit: UnitState | None, now: Instant) -> datetime:
+    if last and last.observed_status is verdict.status and last.observed_reason is verdict.reason:
+        return last.since
+    return fact_time(last, unit, now)
+
+
+def fact_time(last: StatusRow | None, unit: UnitState | None, now: Instant) -> datetime:
+    """The operating system's time of what has just changed, where it has one: of a death, of a start."""
+    if unit is None:
+        return now.wall
+    moment = unit.ended_at if unit.phase in (*DOWN, Phase.RESTARTING) and unit.ended_at else unit.since
+    if moment is None or (last and last.updated_at and moment < last.updated_at and last.phase is unit.phase):
+        return now.wall
+    return min(moment, now.wall)
+
+
+def _heartbeat(case: Case, unit: UnitState | None, last: StatusRow | None) -> tuple[datetime | None, Source | None]:
+    """The newest sign of life. Of an agent that gives none: the last time it was seen active."""
+    known = (last.last_heartbeat, last.source) if last else (None, None)
+    if unit is None or unit.started_monotonic is None or unit.phase in DOWN:
+        return known
+    sign = last_sign(case, unit)
+    if sign is not None:
+        return case.now.wall - (case.now.monotonic - sign), Source.PING if sign == unit.last_ping else Source.BEAT
+    return (case.now.wall, Source.OBSERVED) if unit.phase is Phase.ACTIVE else known
+
+
+def _last_error(verdict: Verdict, last: StatusRow | None) -> str | None:
+    return verdict.message if verdict.status is Status.ERROR else (last.last_error if last else None)
+
+
+def _outdated(unit: UnitState | None, mark: timedelta | None) -> bool:
+    return bool(unit and unit.pid and mark and unit.started_monotonic and unit.started_monotonic < mark)
+
+
+def _worth_it(old: datetime | None, new: datetime | None, watchdog: timedelta | None) -> bool:
+    return new is not None and (old is None or abs(new - old) >= min(COARSE, watchdog / 3 if watchdog else COARSE))
+
+
+def _events(last: StatusRow | None, row: StatusRow, case: Case, unit: UnitState | None) -> tuple[Event, ...]:
+    at = fact_time(last, unit, case.now)
+    if last is None or (last.status, last.reason, last.observed_reason) != (
+        row.status,
+        row.reason,
+        row.observed_reason,
+    ):
+        return (status_event(last, row, at=at, intent=case.intent),)
+    if unit and last.incarnation != row.incarnation and len(row.past.deaths) > len(last.past.deaths):
+        return (death_event(row, unit, at=unit.left_active or at),)
+    return ()
+
+
+def _moments(case: Case, unit: UnitState | None, row: StatusRow, due: timedelta | None) -> Iterator[timedelta]:
+    """When time alone may change what is said of the agent."""
+    now = case.now.monotonic
+    if due is not None:
+        yield max(due, now)
+    if row.lock:
+        yield now + max(row.lock.until - case.now.wall, timedelta())
+    if unit is None or unit.phase is not Phase.ACTIVE:
+        return
+    limits, since = case.spec.heartbeat, max(counted_from(case, unit), last_sign(case, unit) or timedelta())
+    later = [limits.late_after, limits.silent_after] if heartbeat_expected(case, unit) else []
+    moments = [since + span for span in later]
+    if case.spec.max_idle is not None:
+        moments.append(now + case.spec.max_idle / 4)
+    if case.spec.schedule and case.spec.schedule.deadline and unit.started_monotonic is not None:
+        moments.append(unit.started_monotonic + case.spec.schedule.deadline)
+    if row.past.attempts and unit.started_monotonic is not None and case.spec.quarantine:
+        moments.append(unit.started_monotonic + case.spec.quarantine.settle)
+    yield from (moment for moment in moments if moment > now)
+
+
+# --- The host --------------------------------------------------------------------------------------------------------
+
+
+def _unseen(world: World, *, now: Instant) -> Decision:
+    """Rule 1: the last rows stand for a while, then nobody knows."""
+    since = world.host.unseen_since
+    assert since is not None
+    if now.monotonic - since < UNSEEN:
+        return Decision({}, wakes={name: since + UNSEEN for name in world.desired})
+    blind = replace(world, observed={}, host=replace(world.host, unseen_since=None))
+    decided = {name: _agent(name, blind, now=now, mass=False) for name in world.desired}
+    return Decision(
+        rows={name: one.row for name, one in decided.items() if one.row is not world.rows.get(name)},
+        events=tuple(event for one in decided.values() for event in one.event),
+    )
+
+
+def _many(world: World, reason: Reason) -> bool:
+    count = sum(row.observed_reason is reason for row in world.rows.values())
+    return count >= FEWEST and count > MASS * len(world.desired)
+
+
+def _without_mass_restart(
+    decided: dict[str, _Decided], world: World, *, now: Instant
+) -> tuple[dict[str, _Decided], tuple[Event, ...]]:
+    """Many that fall silent or are given up at once have one cause, which no restart cures: told once, as one event."""
+    events = []
+    for reason, text in MASS_TEXTS.items():
+        rows = {**world.rows, **{name: one.row for name, one in decided.items()}}
+        after = _many(replace(world, rows=rows), reason)
+        if after and not _many(world, reason):
+            count = sum(row.observed_reason is reason for row in rows.values())
+            events.append(host_event(reason, text.format(count=count, all=len(world.desired)), now=now))
+        if after and reason is Reason.SILENT:
+            decided = {name: _spared(one, world.rows.get(name)) for name, one in decided.items()}
+    return decided, tuple(events)
+
+
+def _spared(one: _Decided, last: StatusRow | None) -> _Decided:
+    if one.action is None or one.row.observed_reason is not Reason.SILENT:
+        return one
+    past = replace(last.past, seen_since=one.row.past.seen_since) if last else one.row.past
+    return replace(one, action=None, row=replace(one.row, past=past))
+
+
+MASS_TEXTS = {
+    Reason.SILENT: "{count} of {all} agents are silent at once; none is restarted for it.",
+    Reason.QUARANTINED: "{count} of {all} agents are quarantined at once; they are tried again within 2 min.",
+}
+
+
+def _unmanaged(world: World, *, now: Instant, only: Collection[str] | None) -> dict[str, _Decided]:
+    """Rule 2: a unit of ours that is in no manifest is named as long as it runs."""
+    found = {}
+    for name, seen in world.observed.items():
+        if name in world.desired or seen.unit is None or (only is not None and name not in only):
+            continue
+        if seen.unit.phase in (Phase.ABSENT, Phase.INACTIVE) and not seen.inside:
+            continue
+        last = world.rows.get(name)
+        row = StatusRow(
+            name=name,
+            title=f"{name} (unmanaged)",
+            project="-",
+            unit=seen.unit.unit,
+            platform=world.host.platform,
+            phase=seen.unit.phase,
+            status=Status.WARNING,
+            reason=Reason.UNMANAGED,
+            message="Its unit is loaded, but no project has it; `systemctl stop` ends it.",
+            since=last.since if last else now.wall,
+            observed_status=Status.WARNING,
+            observed_reason=Reason.UNMANAGED,
+            pid=seen.unit.pid,
+            incarnation=seen.unit.incarnation,
+            boot=now.boot,
+            started_at=seen.unit.started_at,
+            updated_at=now.wall,
+            past=Past(boot=now.boot),
+        )
+        if last and last.observed_reason is Reason.UNMANAGED and replace(row, updated_at=last.updated_at) == last:
+            row = last
+        event = () if row is last else (status_event(last, row, at=now.wall, intent=None),)
+        found[name] = _Decided(row, event)
+    return found
+
+
+def _forgotten(world: World, decided: dict[str, _Decided]) -> tuple[str, ...]:
+    return tuple(name for name in world.rows if name not in decided and name not in world.desired)

@@ -1,0 +1,122 @@
+"""What goes into the timeline: one event for each change, with who was behind it. Pure.
+
+An event's id is made of what it tells, so that the same fact, decided again, is the same event.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+from supervise.model import (
+    Action,
+    Event,
+    EventKind,
+    Instant,
+    Intent,
+    IntentKind,
+    Outcome,
+    Reason,
+    Status,
+    StatusRow,
+    UnitState,
+)
+
+US = "supervise"
+MANAGER = "systemd"
+SOMEBODY = "somebody"
+
+
+def status_event(last: StatusRow | None, row: StatusRow, *, at: datetime, intent: Intent | None) -> Event:
+    before = last.status if last else None
+    return Event(
+        id=_id(row.name, row.boot, row.incarnation, at, row.status, row.reason, row.observed_reason),
+        name=row.name,
+        at=at,
+        kind=EventKind.STATUS,
+        before=before,
+        after=row.status,
+        reason=row.reason.value,
+        message=row.message,
+        by=_behind(row, intent),
+    )
+
+
+def death_event(row: StatusRow, unit: UnitState, *, at: datetime) -> Event:
+    """Of a death that was over before anybody looked: its cause is gone with it."""
+    return Event(
+        id=_id(row.name, row.boot, row.incarnation, at, "death", unit.restarts),
+        name=row.name,
+        at=at,
+        kind=EventKind.DEATH,
+        before=row.status,
+        after=row.status,
+        reason=Reason.CRASHED.value,
+        message=f"It died and was started again by systemd (restart {unit.restarts}).",
+        by=MANAGER,
+    )
+
+
+def host_event(reason: Reason, text: str, *, now: Instant) -> Event:
+    return told_of_host(reason.value, text, now=now)
+
+
+def told_of_host(reason: str, text: str, *, now: Instant, by: str = US) -> Event:
+    """Something that concerns the host and no single agent."""
+    return Event(
+        id=_id("", now.boot, now.monotonic, reason, text),
+        name="",
+        at=now.wall,
+        kind=EventKind.HOST,
+        before=None,
+        after=None,
+        reason=reason,
+        message=text,
+        by=by,
+    )
+
+
+def action_event(action: Action, outcome: Outcome, *, now: Instant, status: Status | None) -> Event:
+    """What we did, and what became of it."""
+    became = "done" if outcome.ok else outcome.detail
+    return Event(
+        id=_id(action.name, now.boot, now.monotonic, action.kind, action.reason),
+        name=action.name,
+        at=now.wall,
+        kind=EventKind.ACTION,
+        before=status,
+        after=status,
+        reason=action.reason,
+        message=f"{action.kind.value} {action.unit}: {became}",
+        by=US,
+    )
+
+
+def order_event(name: str, what: str, *, by: str, reason: str, now: Instant, status: Status | None) -> Event:
+    """What a person asked for."""
+    return Event(
+        id=_id(name, now.boot, now.monotonic, what, by),
+        name=name,
+        at=now.wall,
+        kind=EventKind.ORDER,
+        before=status,
+        after=status,
+        reason=what,
+        message=reason,
+        by=by,
+    )
+
+
+def _behind(row: StatusRow, intent: Intent | None) -> str:
+    """Who made it so, as far as anybody can tell."""
+    if row.reason is Reason.LOCKED and row.lock:
+        return row.lock.by
+    if row.observed_reason is Reason.STOPPED_BY_OPERATOR:
+        return intent.by if intent and intent.kind is IntentKind.STOP and intent.by in row.message else SOMEBODY
+    if row.observed_reason in (Reason.QUARANTINED, Reason.CRASH_LOOPING, Reason.NOT_OBSERVED):
+        return US
+    return MANAGER
+
+
+def _id(*parts: object) -> str:
+    return hashlib.sha256("\0".join(str(part) for part in parts).encode()).hexdigest()[:20]

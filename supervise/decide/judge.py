@@ -1,0 +1,494 @@
+"""What is to be said of one agent: ordered rules, the first that fits wins (DESIGN, section 4).
+
+Pure: no I/O, no clock, no logging. What cannot be seen (`None`) never makes an agent look worse than it is known to be.
+A message stays the same while nothing changes: it names moments and limits, never an age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import PurePath
+
+from supervise.exits import described, ending
+from supervise.model import (
+    AgentSpec,
+    Beat,
+    BeatStatus,
+    Cause,
+    Hold,
+    HostFacts,
+    Instant,
+    Intent,
+    IntentKind,
+    Observation,
+    Past,
+    Phase,
+    Process,
+    Reason,
+    RestartPolicy,
+    Status,
+    UnitState,
+)
+from supervise.text import shown
+
+DOWN = (Phase.ABSENT, Phase.INACTIVE, Phase.FAILED)
+UP = (Phase.ACTIVE, Phase.RESTARTING)
+DEATHS = {
+    Cause.WATCHDOG: Reason.WATCHDOG_EXPIRED,
+    Cause.OUT_OF_MEMORY: Reason.OUT_OF_MEMORY,
+    Cause.START_TIMEOUT: Reason.START_TIMEOUT,
+    Cause.NO_READINESS: Reason.START_TIMEOUT,
+    Cause.EXEC_FAILED: Reason.EXEC_FAILED,
+}
+NOTHING = Past()
+NO_HOST = HostFacts()
+AS_WANTED = "It runs as wanted."
+TOGETHER = timedelta(seconds=5)
+"""Two units that ceased to be active within so long of each other were stopped in one go."""
+LONGEST_REPORT = 500
+"""Characters of an agent's own words that a message repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    status: Status
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One agent at one moment, with all that its verdict may depend on.
+
+    `settled`: it was installed before this boot, which therefore should have started it.
+    """
+
+    spec: AgentSpec
+    seen: Observation
+    now: Instant
+    hold: Hold | None = None
+    past: Past = NOTHING
+    intent: Intent | None = None
+    host: HostFacts = NO_HOST
+    settled: bool = False
+
+    @property
+    def unit(self) -> UnitState:
+        """The unit, with what systemd has forgotten of one that is down."""
+        assert self.seen.unit is not None
+        return remembered(self.seen.unit, self.past)
+
+
+Rule = Callable[[Case, UnitState], Verdict | None]
+
+
+def judge(case: Case) -> Verdict:
+    """The first rule that fits, in the order of the table."""
+    if case.seen.unit is None:
+        return Verdict(Status.UNKNOWN, Reason.NOT_OBSERVED, "The service manager could not be asked.")
+    unit = case.unit
+    for rule in RULES:
+        if verdict := rule(case, unit):
+            return verdict
+    text = unit.status_text or (case.seen.beat.activity if case.seen.beat else None) or AS_WANTED
+    return Verdict(Status.RUNNING, Reason.AS_WANTED, _own(text))
+
+
+def remembered(unit: UnitState, past: Past) -> UnitState:
+    """A unit that is down and of which its manager has kept nothing, with the ending that we have seen."""
+    if past.ending is None or unit.phase is not Phase.INACTIVE or unit.started_at:
+        return unit
+    end = past.ending
+    return replace(
+        unit,
+        by_request=end.by_request,
+        gave_up=end.gave_up,
+        started_at=end.started_at,
+        started_monotonic=end.started_monotonic,
+        ended_at=end.ended_at,
+        cause=unit.cause or end.cause,
+        exit=end.exit,
+    )
+
+
+# --- 3 to 7: held, outside of its unit, not there, on the move -------------------------------------------------------
+
+
+def _held(case: Case, unit: UnitState) -> Verdict | None:
+    if case.hold is None:
+        return None
+    who = f"held by {shown(case.hold.by)}: {shown(case.hold.reason)}"
+    if case.seen.outside:
+        text = f"It is {who}; yet a copy runs outside its unit: {copies(case.seen.outside)}."
+        return Verdict(Status.ERROR, Reason.HELD, text)
+    if unit.phase not in DOWN:
+        return Verdict(Status.ERROR, Reason.HELD, f"It is {who}; yet its unit is {unit.phase.value}.")
+    return Verdict(Status.STOPPED, Reason.HELD, f"It is {who}.")
+
+
+def _foreground(case: Case, unit: UnitState) -> Verdict | None:
+    if not case.seen.foreground:
+        return None
+    pid = min(process.pid for process in case.seen.foreground)
+    if unit.phase not in DOWN:
+        text = f"It runs twice: as a unit, and in the foreground (`supervise run`, PID {pid})."
+        return Verdict(Status.WARNING, Reason.DUPLICATE_PROCESS, text)
+    return Verdict(Status.RUNNING, Reason.AS_WANTED, f"It runs in the foreground (`supervise run`, PID {pid}).")
+
+
+def _hidden(case: Case, unit: UnitState) -> Verdict | None:
+    if not case.seen.outside or unit.phase not in (*DOWN, Phase.RESTARTING):
+        return None
+    text = f"It is not running as a unit, but outside of it: {copies(case.seen.outside)}."
+    return Verdict(Status.WARNING, Reason.HIDDEN_PROCESS, text)
+
+
+def _orphan(case: Case, unit: UnitState) -> Verdict | None:
+    if not case.seen.inside or unit.phase not in DOWN:
+        return None
+    pids = ", ".join(str(process.pid) for process in sorted(case.seen.inside, key=lambda one: one.pid))
+    text = f"Its unit is down, but processes of it are left: PID {pids}."
+    return Verdict(Status.WARNING, Reason.ORPHAN_PROCESS, text)
+
+
+def _not_there(case: Case, unit: UnitState) -> Verdict | None:
+    if unit.phase is Phase.ABSENT:
+        return Verdict(Status.STOPPED, Reason.NOT_INSTALLED, "Its unit is not on disk; run `supervise install`.")
+    if unit.masked and unit.phase in DOWN:
+        text = f"Masked by hand; `systemctl unmask {unit.unit}` allows it again."
+        return Verdict(Status.STOPPED, Reason.MASKED, text)
+    return None
+
+
+def _moving(case: Case, unit: UnitState) -> Verdict | None:
+    match unit.phase:
+        case Phase.QUEUED:
+            return Verdict(Status.STARTING, Reason.QUEUED, "It waits for others to start first.")
+        case Phase.STARTING:
+            return Verdict(Status.STARTING, Reason.STARTING, "It is starting.")
+        case Phase.STOPPING:
+            return Verdict(Status.STOPPING, Reason.STOPPING, "It is stopping.")
+    return None
+
+
+# --- 8: a job between its runs ---------------------------------------------------------------------------------------
+
+
+def _job(case: Case, unit: UnitState) -> Verdict | None:
+    if case.spec.schedule is None or unit.phase not in (Phase.INACTIVE, Phase.FAILED):
+        return None
+    if unit.timer_active is False or (unit.timer_active is None and unit.next_run is None):
+        return Verdict(Status.STOPPED, Reason.TIMER_STOPPED, "Its timer is not running, so it does not run by itself.")
+    if unit.phase is Phase.FAILED and not unit.by_request:
+        return Verdict(Status.ERROR, Reason.LAST_RUN_FAILED, f"Its last run {ending(unit)}.")
+    if unit.by_request:
+        return Verdict(Status.STOPPED, Reason.RUN_STOPPED, "Somebody stopped its last run; it waits for the next one.")
+    if case.past.missed and case.past.skipped:
+        text = f"Its run of {_stamp(case.past.missed)} was skipped, since the one before was still running."
+        return Verdict(Status.WARNING, Reason.RUN_SKIPPED, text)
+    if case.past.missed:
+        return Verdict(Status.WARNING, Reason.RUN_MISSED, f"Its run of {_stamp(case.past.missed)} did not take place.")
+    return Verdict(Status.STOPPED, Reason.WAITING, "It waits for its next run.")
+
+
+# --- 9 to 16: down, or dying again and again -------------------------------------------------------------------------
+
+
+def _condition(case: Case, unit: UnitState) -> Verdict | None:
+    if unit.cause is Cause.CONDITION and unit.phase in DOWN:
+        text = "A condition of its unit does not hold, so it did not start."
+        return Verdict(Status.ERROR, Reason.CONDITION_UNMET, text)
+    return None
+
+
+def _dependency(case: Case, unit: UnitState) -> Verdict | None:
+    if unit.phase is not Phase.INACTIVE or stop_intent(case, unit):
+        return None
+    missing = [name for name, required in sorted(case.seen.requirements.items()) if not required.active]
+    if unit.cause is Cause.DEPENDENCY or (missing and should_have_started(case, unit)):
+        what = ", ".join(missing) or "something that it requires"
+        return Verdict(Status.ERROR, Reason.DEPENDENCY_FAILED, f"It did not start, since it requires {what}.")
+    if unit.by_request and not case.past.quarantined and (with_it := _stopped_with(case, unit)):
+        text = f"It was stopped together with {with_it}, which it requires."
+        return Verdict(Status.ERROR, Reason.DEPENDENCY_STOPPED, text)
+    return None
+
+
+def _stopped(case: Case, unit: UnitState) -> Verdict | None:
+    if unit.phase not in DOWN:
+        return None
+    if intent := stop_intent(case, unit):
+        why = f": {shown(intent.reason)}" if intent.reason else ""
+        text = f"{shown(intent.by)} stopped it{why}{_and_how(unit)}."
+        return Verdict(Status.STOPPED, Reason.STOPPED_BY_OPERATOR, text)
+    if unit.by_request and not case.past.quarantined:
+        return Verdict(Status.STOPPED, Reason.STOPPED_BY_OPERATOR, f"Somebody stopped it{_and_how(unit)}.")
+    return None
+
+
+def _given_up(case: Case, unit: UnitState) -> Verdict | None:
+    if unit.phase not in DOWN or case.spec.quarantine is None or not (unit.gave_up or case.past.quarantined):
+        return None
+    gave_up = "systemd gave up" if unit.gave_up and not case.past.quarantined else "it was taken out of service"
+    text = f"It {ending(unit)}, and after too many deaths {gave_up}; {_next_try(case)}."
+    return Verdict(Status.ERROR, Reason.QUARANTINED, text)
+
+
+def _crash_looping(case: Case, unit: UnitState) -> Verdict | None:
+    loop = case.spec.restart.loop
+    if unit.phase not in UP or loop is None or case.spec.quarantine is None or not is_looping(case.spec, case.past):
+        return None
+    if case.past.half_open and len(case.past.deaths) < loop.count:
+        text = "It died again after it was tried once more; it is stopped, to be tried later."
+    else:
+        text = f"It died {len(case.past.deaths)} times within {_span(loop.interval)}; it is stopped, to be tried later."
+    return Verdict(Status.ERROR, Reason.CRASH_LOOPING, text)
+
+
+def _restarting(case: Case, unit: UnitState) -> Verdict | None:
+    return _died(unit, "and is started again soon") if unit.phase is Phase.RESTARTING else None
+
+
+def _failed(case: Case, unit: UnitState) -> Verdict | None:
+    if unit.phase is not Phase.FAILED:
+        return None
+    return _died(unit, "and systemd has stopped trying" if unit.gave_up else "and is not started again")
+
+
+def _inactive(case: Case, unit: UnitState) -> Verdict | None:
+    if unit.phase is not Phase.INACTIVE:
+        return None
+    if should_have_started(case, unit):
+        blocked = f"; it is not started: {case.past.blocked}" if case.past.blocked else ""
+        return Verdict(Status.STOPPED, Reason.NOT_RUNNING, f"It should have been started, and was not{blocked}.")
+    if unit.started_at is None:
+        return Verdict(Status.STOPPED, Reason.NOT_STARTED, "It has not been started.")
+    return Verdict(Status.STOPPED, Reason.EXITED_CLEANLY, f"It ended by itself: it {ending(unit)}.")
+
+
+# --- 18 to 23: it runs, but ------------------------------------------------------------------------------------------
+
+
+def _silent(case: Case, unit: UnitState) -> Verdict | None:
+    limit = case.spec.heartbeat.silent_after
+    if not heartbeat_expected(case, unit) or silence(case, unit) < limit:
+        return None
+    text = f"It gave no sign of life for {_span(limit)} (heartbeat.silent_after)."
+    return Verdict(Status.ERROR, Reason.SILENT, text)
+
+
+def _duplicate(case: Case, unit: UnitState) -> Verdict | None:
+    if not case.seen.outside:
+        return None
+    text = f"It runs twice; outside its unit: {copies(case.seen.outside)}."
+    return Verdict(Status.WARNING, Reason.DUPLICATE_PROCESS, text)
+
+
+def _own_report(case: Case, unit: UnitState) -> Verdict | None:
+    beat = current_beat(case.seen.beat, unit)
+    if beat is None or not beat.by_main:
+        return None
+    if beat.status is BeatStatus.ERROR:
+        return Verdict(Status.ERROR, Reason.AGENT_ERROR, _own(beat.error or beat.activity or "It reports an error."))
+    if beat.status is BeatStatus.WARNING:
+        text = beat.error or beat.activity or "It reports a warning."
+        return Verdict(Status.WARNING, Reason.AGENT_WARNING, _own(text))
+    if beat.waiting:
+        return Verdict(Status.WARNING, Reason.AGENT_WAITING, _own(beat.waiting))
+    return None
+
+
+def _late(case: Case, unit: UnitState) -> Verdict | None:
+    limit = case.spec.heartbeat.late_after
+    if not heartbeat_expected(case, unit) or silence(case, unit) < limit:
+        return None
+    return Verdict(Status.WARNING, Reason.LATE, f"It gave no sign of life for {_span(limit)} (heartbeat.late_after).")
+
+
+def _idle(case: Case, unit: UnitState) -> Verdict | None:
+    limit = case.spec.max_idle
+    if limit is None or idleness(case, unit) < limit:
+        return None
+    return Verdict(Status.WARNING, Reason.IDLE, f"It reported no new activity for {_span(limit)} (max_idle).")
+
+
+def _overran(case: Case, unit: UnitState) -> Verdict | None:
+    limit = case.spec.schedule.deadline if case.spec.schedule else None
+    if limit is None or case.now.monotonic - _started(case, unit) < limit:
+        return None
+    return Verdict(Status.WARNING, Reason.OVERRAN, f"Its run takes longer than {_span(limit)} (schedule's deadline).")
+
+
+def _drift(case: Case, unit: UnitState) -> Verdict | None:
+    if not (unit.edited or unit.masked or unit.needs_reload):
+        return None
+    return Verdict(Status.WARNING, Reason.DRIFT, f"It runs, but its unit was {_how_it_drifted(unit)}.")
+
+
+RULES: tuple[Rule, ...] = (
+    _held,
+    _foreground,
+    _hidden,
+    _orphan,
+    _not_there,
+    _moving,
+    _job,
+    _condition,
+    _dependency,
+    _stopped,
+    _given_up,
+    _crash_looping,
+    _restarting,
+    _failed,
+    _inactive,
+    _silent,
+    _duplicate,
+    _own_report,
+    _late,
+    _idle,
+    _overran,
+    _drift,
+)
+
+
+# --- Facts that rules share ------------------------------------------------------------------------------------------
+
+
+def stop_intent(case: Case, unit: UnitState) -> Intent | None:
+    """A person's wish that it be down, unless it was started since."""
+    intent = case.intent
+    if intent is None or intent.kind is not IntentKind.STOP or intent.boot != case.now.boot:
+        return None
+    if unit.started_monotonic is not None and unit.started_monotonic > intent.monotonic:
+        return None
+    return intent
+
+
+def should_have_started(case: Case, unit: UnitState) -> bool:
+    """Rule 15: it starts by itself, a boot or a person wanted it up, and nobody has seen it start in this boot."""
+    spec = case.spec
+    if spec.schedule or not (spec.auto_start and unit.enabled) or case.past.started or unit.started_at:
+        return False
+    asked = case.intent is not None and case.intent.kind is IntentKind.START and case.intent.boot == case.now.boot
+    return asked or case.settled
+
+
+def is_looping(spec: AgentSpec, past: Past) -> bool:
+    """Whether it has died too often since a person or the quarantine last started it; after the latter once will do."""
+    loop = spec.restart.loop
+    if loop is None or spec.restart.policy is RestartPolicy.NEVER:
+        return False
+    return len(past.deaths) >= (1 if past.half_open else loop.count)
+
+
+def current_beat(beat: Beat | None, unit: UnitState) -> Beat | None:
+    """The beat, if it is of this life of the unit."""
+    if beat is None or unit.started_monotonic is None or beat.at.monotonic < unit.started_monotonic:
+        return None
+    return beat
+
+
+def heartbeat_expected(case: Case, unit: UnitState) -> bool:
+    """Its watchdog is armed, or it has beaten in this life, or the user asked for it. Never of a job between runs."""
+    if unit.watchdog is not None or case.spec.heartbeat.written:
+        return True
+    return case.past.beaten is not None and case.past.beaten == unit.incarnation
+
+
+def last_sign(case: Case, unit: UnitState) -> timedelta | None:
+    """The newer of its last ping and its last beat in this life, on the monotonic clock."""
+    beat = current_beat(case.seen.beat, unit)
+    signs = [moment for moment in (unit.last_ping, beat.at.monotonic if beat else None) if moment is not None]
+    return max(signs, default=None)
+
+
+def counted_from(case: Case, unit: UnitState) -> timedelta:
+    """The moment since when its silence says something: it was up, we were listening, and the machine was awake."""
+    host = case.host
+    return max(_started(case, unit), host.listening_since or timedelta(), host.disturbed or timedelta())
+
+
+def silence(case: Case, unit: UnitState) -> timedelta:
+    since = counted_from(case, unit)
+    return case.now.monotonic - max(since, last_sign(case, unit) or since)
+
+
+def idleness(case: Case, unit: UnitState) -> timedelta:
+    beat = current_beat(case.seen.beat, unit)
+    since = counted_from(case, unit)
+    return case.now.monotonic - max(since, (beat.changed if beat else None) or since)
+
+
+def _started(case: Case, unit: UnitState) -> timedelta:
+    return unit.started_monotonic if unit.started_monotonic is not None else case.now.monotonic
+
+
+def _stopped_with(case: Case, unit: UnitState) -> str | None:
+    """What it requires and what was stopped at the same time."""
+    ended = unit.ended_at
+    for name, required in sorted(case.seen.requirements.items()):
+        if ended and required.left_active and abs(required.left_active - ended) <= TOGETHER:
+            return name
+    return None
+
+
+# --- Words -----------------------------------------------------------------------------------------------------------
+
+
+def copies(processes: tuple[Process, ...]) -> str:
+    """Each copy with what a person needs to find it."""
+    return "; ".join(
+        f"PID {one.id.pid} of {one.user or f'uid {one.uid}'} since {one.started_at:%Y-%m-%d %H:%M:%S} UTC"
+        + (f" in {PurePath(one.directory)}" if one.directory else "")
+        for one in processes
+    )
+
+
+def _own(text: str) -> str:
+    """An agent's own words, harmless."""
+    return shown(text, limit=LONGEST_REPORT)
+
+
+def _and_how(unit: UnitState) -> str:
+    """How its process answered a stop; a start refused since then says nothing of that."""
+    if unit.exit is None:
+        return ""
+    return f"; it {described(unit.exit) if unit.cause is Cause.ASSERTION else ending(unit)}"
+
+
+def _died(unit: UnitState, then: str) -> Verdict:
+    if unit.cause is Cause.CLEAN and unit.phase is Phase.RESTARTING:
+        return Verdict(Status.WARNING, Reason.EXITED, f"It {ending(unit)} {then}.")
+    reason = DEATHS.get(unit.cause, Reason.CRASHED) if unit.cause else Reason.CRASHED
+    return Verdict(Status.ERROR, reason, f"It {ending(unit)} {then}.")
+
+
+def _next_try(case: Case) -> str:
+    blocked = f"; the last try came to nothing: {case.past.blocked}" if case.past.blocked else ""
+    if case.spec.restart.policy is RestartPolicy.NEVER:
+        return "restart.policy: never, so it is not tried again"
+    if case.past.next_try is None:
+        return f"it is tried again soon{blocked}"
+    return f"it is tried again at {_stamp(case.past.next_try)}{blocked}"
+
+
+def _how_it_drifted(unit: UnitState) -> str:
+    if unit.masked:
+        return "masked by hand"
+    if unit.edited:
+        return "edited or removed by hand (`supervise install` restores it)"
+    return "changed since systemd read it (`systemctl daemon-reload`)"
+
+
+def _stamp(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _span(length: timedelta) -> str:
+    seconds = length.total_seconds()
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= size and not seconds % size:
+            return f"{seconds // size:g} {unit}"
+    return f"{seconds:g} s"

@@ -1,0 +1,146 @@
+"""What is done about a verdict, and when: one table from reason to action, and the patience that every start passes.
+
+Pure. At most one action per agent and pass, none while one is under way, none inside a backoff, none while held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from supervise.decide.judge import DOWN, Case, Verdict, should_have_started
+from supervise.decide.past import waiting
+from supervise.model import (
+    Action,
+    ActionKind,
+    Instant,
+    Outcome,
+    Past,
+    Phase,
+    Quarantine,
+    Reason,
+    RestartPolicy,
+    StatusRow,
+    UnitState,
+)
+
+REMEDIES = {
+    Reason.HELD: ActionKind.STOP,
+    Reason.DEPENDENCY_FAILED: ActionKind.START,
+    Reason.QUARANTINED: ActionKind.RESET_AND_START,
+    Reason.CRASH_LOOPING: ActionKind.STOP,
+    Reason.NOT_RUNNING: ActionKind.START,
+    Reason.SILENT: ActionKind.RESTART,
+}
+STARTS = (ActionKind.START, ActionKind.RESET_AND_START, ActionKind.RESTART)
+NEVER_STARTED = timedelta(seconds=5)
+"""How long an agent must be seen as not started: its manager may be about to."""
+AFTER_FAILURE = timedelta(seconds=30)
+"""After an action that came to nothing."""
+AFTER_DENIAL = timedelta(minutes=5)
+"""After one that we had no right to."""
+RETRY = Quarantine()
+"""The waits where `quarantine` is off and a start is due all the same (rule 15, a dependency, silence)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What is done (None: nothing now), what must be remembered of it, and when to look again."""
+
+    action: Action | None
+    past: Past
+    wake_at: timedelta | None = None
+
+
+Condition = Callable[[Case, UnitState, Past], timedelta | None]
+"""The moment from which on the remedy is due; None for never."""
+
+
+def remedy(verdict: Verdict, case: Case, unit: UnitState) -> Remedy:
+    """The one thing to do for an agent now."""
+    past = case.past
+    kind = REMEDIES.get(verdict.reason)
+    if kind is None or not case.host.may_act:
+        return Remedy(None, past)
+    due = DUE[verdict.reason](case, unit, past)
+    if due is None:
+        return Remedy(None, past)
+    due = max(due, past.not_before or due)
+    if case.seen.acting:
+        return Remedy(None, past)
+    if due > case.now.monotonic:
+        return Remedy(None, past, due)
+    return Remedy(
+        Action(kind, case.spec.name, unit.unit, verdict.reason.value), _begun(past, case, unit, verdict.reason)
+    )
+
+
+def concluded(row: StatusRow, action: Action, outcome: Outcome, *, now: Instant) -> StatusRow:
+    """The row after an action has ended: of one in vain it remembers why, and waits."""
+    past = row.past
+    if outcome.ok:
+        past = replace(past, not_before=None, blocked="")
+    else:
+        wait = AFTER_DENIAL if outcome.denied else AFTER_FAILURE
+        past = replace(past, asked=False, not_before=now.monotonic + wait, blocked=outcome.detail.rstrip("."))
+    return replace(row, past=past)
+
+
+def _begun(past: Past, case: Case, unit: UnitState, reason: Reason) -> Past:
+    """The past once the action is under way. The wait after a start grows with each one that did not last."""
+    quarantine = case.spec.quarantine or RETRY
+    if reason is Reason.CRASH_LOOPING:
+        parked = replace(past, quarantined=True, half_open=False)
+        return waiting(parked, quarantine, case.now, life=unit.incarnation, seed=case.spec.name)
+    if reason is Reason.HELD:
+        return replace(past, not_before=case.now.monotonic + AFTER_FAILURE)
+    begun = replace(past, asked=True, attempts=past.attempts + 1, retry_at=None, next_try=None)
+    if reason is Reason.QUARANTINED:
+        return replace(begun, half_open=True)
+    return waiting(begun, quarantine, case.now, life=unit.incarnation, seed=case.spec.name)
+
+
+# --- When ------------------------------------------------------------------------------------------------------------
+
+
+def _while_up(case: Case, unit: UnitState, past: Past) -> timedelta | None:
+    return None if unit.phase in (*DOWN, Phase.STOPPING) else timedelta()
+
+
+def _at_once(case: Case, unit: UnitState, past: Past) -> timedelta | None:
+    return timedelta()
+
+
+def _after_backoff(case: Case, unit: UnitState, past: Past) -> timedelta | None:
+    return None if case.spec.restart.policy is RestartPolicy.NEVER else past.retry_at
+
+
+def _once_required_is_there(case: Case, unit: UnitState, past: Past) -> timedelta | None:
+    requirements = case.seen.requirements.values()
+    if not requirements or not all(one.active for one in requirements):
+        return None
+    return past.retry_at or timedelta()
+
+
+def _not_while_booting(case: Case, unit: UnitState, past: Past) -> timedelta | None:
+    if not should_have_started(case, unit):
+        return None
+    seen = past.seen_since if past.seen_since is not None else case.now.monotonic
+    return max(seen + NEVER_STARTED, past.retry_at or timedelta())
+
+
+def _when_silent(case: Case, unit: UnitState, past: Past) -> timedelta | None:
+    if case.spec.restart.policy is RestartPolicy.NEVER:
+        return None
+    return past.retry_at or timedelta()
+
+
+DUE: dict[Reason, Condition] = {
+    Reason.HELD: _while_up,
+    Reason.DEPENDENCY_FAILED: _once_required_is_there,
+    Reason.QUARANTINED: _after_backoff,
+    Reason.CRASH_LOOPING: _at_once,
+    Reason.NOT_RUNNING: _not_while_booting,
+    Reason.SILENT: _when_silent,
+}

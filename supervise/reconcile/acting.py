@@ -1,0 +1,98 @@
+"""Carries out what a pass decided: written first, and no start before a complete look at all processes.
+
+An action takes as long as the manager takes. Others go on meanwhile; of one agent there is never more than one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from supervise.decide.remedy import STARTS
+from supervise.errors import PlatformError
+from supervise.guard import obstacles
+from supervise.model import Action, Outcome, Scope
+from supervise.observe.scan import Scan, scan
+from supervise.platforms import Platform
+from supervise.reconcile.disk import with_holds
+from supervise.reconcile.reconciler import Reconciler
+
+log = logging.getLogger(__name__)
+GATHER = 0.01
+"""Seconds in which starts that are asked for together share one scan."""
+
+
+class Scanner:
+    """Scans that are never older than the question they answer."""
+
+    def __init__(self) -> None:
+        self._next: asyncio.Task[Scan] | None = None
+
+    async def scan(self) -> Scan:
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._soon())
+        return await asyncio.shield(self._next)
+
+    async def _soon(self) -> Scan:
+        await asyncio.sleep(GATHER)
+        self._next = None  # whoever asks from here on wants a later one
+        return await asyncio.to_thread(scan)
+
+
+class Acting:
+    """The actions that are under way."""
+
+    def __init__(self, platform: Callable[[], Platform | None]) -> None:
+        self.reconciler: Reconciler | None = None
+        self._platform = platform
+        self._scanner = Scanner()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, action: Action, written: asyncio.Future[bool]) -> None:
+        task = asyncio.ensure_future(self._act(action, written))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def finished(self) -> None:
+        """Once all that is under way has ended."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _act(self, action: Action, written: asyncio.Future[bool]) -> None:
+        reconciler = self.reconciler
+        assert reconciler is not None
+        await written  # a store that cannot be written has said so; the agent must not wait for it
+        try:
+            outcome = await self._perform(action, reconciler)
+        except PlatformError as error:
+            outcome = Outcome(False, str(error))
+        if not outcome.ok:
+            log.warning("cannot %s %s (%s): %s", action.kind, action.unit, action.reason, outcome.detail)
+        else:
+            log.info("%s %s: %s", action.kind, action.unit, action.reason)
+        reconciler.concluded(action, outcome)
+
+    async def _perform(self, action: Action, reconciler: Reconciler) -> Outcome:
+        platform = self._platform()
+        if platform is None:
+            return Outcome(False, "the service manager cannot be asked")
+        if action.kind in STARTS and (why := await self._obstacle(action.name, reconciler)):
+            return Outcome(False, why)
+        return await platform.perform(action)
+
+    async def _obstacle(self, name: str, reconciler: Reconciler) -> str | None:
+        """Why it must not be started now: a person's word, a process that may be a copy, or that nobody can tell."""
+        seen = await self._scanner.scan()
+        if not seen.complete and reconciler.places.scope is Scope.SYSTEM:
+            return "not all processes of this machine can be seen (hidepid?), so a copy may run"
+        disk = with_holds(reconciler.places, reconciler.disk)
+        spec, state = disk.specs.get(name), reconciler.states.get(name)
+        if spec is None or state is None:
+            return "it is not installed any more"
+        found = obstacles([spec], seen.processes, holds=disk.holds, states={name: state})
+        return found[name].text if name in found else None

@@ -1,0 +1,235 @@
+"""The daemon: the reconciler with its store, its sockets, its platform and its rhythm, from start to end.
+
+It owns no agent: it may be killed at any moment, and nothing stops, nothing doubles. When it is back it asks for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterable, MutableMapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from supervise import clock
+from supervise.control.server import Request, Send, Server
+from supervise.errors import PlatformError
+from supervise.model import Instant, IntentKind, ReconcilerSettings, Status
+from supervise.observe.beats import Beats
+from supervise.places import Places
+from supervise.reconcile import disk, orders
+from supervise.reconcile.acting import Acting
+from supervise.reconcile.alerting import Alerting
+from supervise.reconcile.following import Following
+from supervise.reconcile.notify import Notify
+from supervise.reconcile.reconciler import Reconciler
+from supervise.reconcile.sockets import sockets
+from supervise.stores import Change, Sample
+from supervise.stores.writer import Writer
+
+log = logging.getLogger(__name__)
+TICK = 0.25
+"""Seconds between two looks at what is due."""
+DISK = timedelta(seconds=2)
+FULL_PASS = timedelta(seconds=10)
+RESYNC = timedelta(seconds=60)
+SAMPLES = timedelta(minutes=5)
+PRUNING = timedelta(hours=1)
+STALL = timedelta(seconds=5)
+"""A tick that comes so late was not late by itself: the machine, or this process, stood still."""
+RESUME = timedelta(seconds=2)
+"""So much more on the clock that counts through suspends means that there was one."""
+PAUSE_AFTER_FLOOD = 0.02
+"""Seconds in which a flooded agent socket is left alone, which bounds what a flood can cost."""
+FLOOD_TOLD = timedelta(minutes=1)
+
+
+class Daemon:
+    """One reconciler. `run` it; it ends on SIGTERM or SIGINT."""
+
+    def __init__(self, places: Places, *, host: str, environ: MutableMapping[str, str] = os.environ) -> None:
+        self.places = places
+        self.pid = os.getpid()
+        self.since = clock.now().wall
+        self.refused: Counter[str] = Counter()
+        self.notify = Notify()
+        self.writer = Writer(places.store, host=host)
+        self._control, agent = sockets(places, environ)
+        self.acting = Acting(lambda: self.following.platform)
+        self.reconciler = Reconciler(
+            places, host=host, clock=clock.now, commit=self.writer.commit, start=self.acting.start
+        )
+        self.acting.reconciler = self.reconciler
+        self.following = Following(places, self.reconciler)
+        self.alerting = Alerting(self.reconciler, self.writer.commit)
+        self._server = Server(self._answer)
+        self._beats = Beats(agent, main=self.reconciler.mains.get)
+        self._flood_told: timedelta | None = None
+        self._last: dict[str, timedelta] = {}
+
+    async def run(self) -> None:
+        """Until somebody asks it to end."""
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        memory = await self.writer.start()
+        self.reconciler.remember(memory)
+        self._look_at_disk()
+        self.alerting.remember(memory.notes)
+        self.reconciler.listeners.append(self.alerting.heard)
+        self.reconciler.listen()
+        await self._server.start(self._control)
+        self._listen_to_agents(loop)
+        tasks = [asyncio.ensure_future(work) for work in (self.following.run(), self._rhythm(), self.alerting.run())]
+        stop = asyncio.ensure_future(ended.wait())
+        await asyncio.wait((stop, *tasks), return_when=asyncio.FIRST_COMPLETED)
+        self.notify.stopping()
+        for task in (stop, *tasks):
+            task.cancel()
+        await asyncio.wait(tasks)
+        self.acting.close()
+        await self._server.close()
+        await self.alerting.close()
+        await self.writer.close()
+        for task in tasks:
+            if not task.cancelled() and (error := task.exception()):
+                raise error
+
+    # --- What others ask for ------------------------------------------------------------------------------------------
+
+    async def look(self, *, everything: bool = False) -> None:
+        """Look at the disk now, and (`everything`) ask the platform about all."""
+        self._look_at_disk()
+        if everything:
+            with suppress(PlatformError):
+                await self.following.resync()
+
+    async def announce(self, kind: IntentKind, names: Iterable[str], *, by: str, reason: str) -> None:
+        self.reconciler.intend(kind, names, by=by, reason=reason)
+
+    def alerts_info(self) -> Any:
+        return self.alerting.info()
+
+    async def _answer(self, request: Request, send: Send) -> Any:
+        return await orders.answer(self, request, send)
+
+    # --- Rhythm -------------------------------------------------------------------------------------------------------
+
+    async def _rhythm(self) -> None:
+        """Everything that time alone brings about."""
+        await self.following.seen.wait()
+        self.notify.ready()
+        before = clock.now()
+        while True:
+            await asyncio.sleep(TICK)
+            now = clock.now()
+            self._notice_gaps(before, now)
+            before = now
+            try:
+                await self._tick(now)
+            except PlatformError as error:
+                log.warning("%s", error)
+            self.notify.passed(self._summary())
+
+    async def _tick(self, now: Instant) -> None:
+        reconciler = self.reconciler
+        if self._is_due("disk", DISK, now):
+            await self.following.look_at_drift(self._look_at_disk())
+            await self.following.look_at_requirements()
+        pinged = await self.following.look_at_pings(now.monotonic)
+        if self._is_due("resync", RESYNC, now):
+            await self.following.resync()
+        elif self._is_due("pass", FULL_PASS, now):
+            reconciler.run_pass()
+        elif names := pinged | reconciler.due(now.monotonic):
+            reconciler.run_pass(names)
+        if self._is_due("samples", SAMPLES, now):
+            rows = reconciler.rows.items()
+            self.writer.commit(Change(samples=tuple(Sample(name, now.wall, row) for name, row in rows)))
+        if self._is_due("pruning", PRUNING, now):
+            await self._prune(now)
+        reconciler.forget_main_processes(now.monotonic)
+
+    def _is_due(self, what: str, every: timedelta, now: Instant) -> bool:
+        last = self._last.setdefault(what, now.monotonic)
+        if now.monotonic - last < every:
+            return False
+        self._last[what] = now.monotonic
+        return True
+
+    def _notice_gaps(self, before: Instant, now: Instant) -> None:
+        """A machine that stood still, or slept: the silence of its agents meanwhile says nothing."""
+        slept = (now.boottime - now.monotonic) - (before.boottime - before.monotonic)
+        passed = now.monotonic - before.monotonic
+        if slept > RESUME:
+            text = f"The machine slept for {slept.total_seconds():.0f} s; silence before that counts for nothing."
+            self.reconciler.disturbed("Resumed", text)
+        elif passed > STALL + timedelta(seconds=TICK):
+            text = f"Nothing ran for {passed.total_seconds():.0f} s; silence before that counts for nothing."
+            self.reconciler.disturbed("Stalled", text)
+
+    def _look_at_disk(self) -> frozenset[str]:
+        """Take over what changed on disk; gives the agents whom that concerns."""
+        damaged = self.reconciler.disk.damaged
+        found, touched = disk.look(self.places, self.reconciler.disk)
+        if found is self.reconciler.disk:
+            return touched
+        whole = found.specs != self.reconciler.disk.specs
+        self.reconciler.take_disk(found)
+        for project, why in found.damaged.items():
+            if project not in damaged:
+                log.error("%s", why)
+        if self.following.seen.is_set():
+            self.reconciler.run_pass(None if whole else touched)
+            if whole:
+                self._last["resync"] = timedelta()  # new agents have units that nobody has asked about
+        return touched
+
+    async def _prune(self, now: Instant) -> None:
+        settings = [one.reconciler for one in self.reconciler.disk.manifests] or [ReconcilerSettings()]
+        await self.writer.prune(
+            events_before=now.wall - max(one.events_for for one in settings),
+            samples_before=now.wall - max(one.samples_for for one in settings),
+        )
+
+    def _summary(self) -> str:
+        counts = Counter(row.status for row in self.reconciler.rows.values())
+        told = [f"{counts[status]} {status.value}" for status in Status if counts[status]]
+        trouble = self.writer.trouble
+        return f"{len(self.reconciler.rows)} agents: {', '.join(told) or 'none'}" + (
+            f"; the store cannot be written: {trouble.why}" if trouble else ""
+        )
+
+    # --- Beats --------------------------------------------------------------------------------------------------------
+
+    def _listen_to_agents(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.add_reader(self._beats.socket, self._hear, loop)
+
+    def _hear(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = clock.now()
+        said, flooded = self._beats.read(now)
+        for one in said:
+            self.reconciler.take_beat(one.name, one.beat)
+        if said:
+            self.reconciler.run_pass({one.name for one in said})
+        if flooded:
+            loop.remove_reader(self._beats.socket)
+            loop.call_later(PAUSE_AFTER_FLOOD, self._listen_to_agents, loop)
+            self._notice_flood(now)
+
+    def _notice_flood(self, now: Instant) -> None:
+        """Beats may have been lost, so nobody's silence counts; told once a minute, with the loudest sender."""
+        refused = self._beats.take_refused()
+        self.refused.update(refused.counts)
+        if self._flood_told is not None and now.monotonic - self._flood_told < FLOOD_TOLD:
+            self.reconciler.disturb(now)
+            return
+        self._flood_told = now.monotonic
+        loudest = ", ".join(f"{count} from PID {pid}" for pid, count in refused.senders.most_common(3))
+        text = f"The agent socket is flooded, so beats may be lost; refused: {loudest or 'none'}."
+        self.reconciler.disturbed("AgentSocketFlooded", text)

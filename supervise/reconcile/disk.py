@@ -1,0 +1,146 @@
+"""What the disk says, read again only where it changed: manifests, holds, what is enabled, masked or edited.
+
+Looked at every two seconds, so an unchanged disk must cost next to nothing: one `stat` a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+from supervise.clock import boot_id
+from supervise.holds import read_holds
+from supervise.manifest import Manifest, manifests, unreadable
+from supervise.marker import edited
+from supervise.model import AgentSpec, Hold, UnitState
+from supervise.places import Places
+from supervise.platforms.systemd.enablement import enabled_units, masked_units
+from supervise.platforms.systemd.units import DROP_IN, timer_name, unit_name
+
+Stamp = tuple[int, int, int]
+"""Inode, size and time of change: what differs when a file is another one."""
+NOTHING: Stamp = (0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """`settled`: agents that were installed before this boot; `marks`: since when the others' settings are there."""
+
+    manifests: tuple[Manifest, ...] = ()
+    damaged: Mapping[str, str] = field(default_factory=dict)
+    specs: Mapping[str, AgentSpec] = field(default_factory=dict)
+    settled: frozenset[str] = frozenset()
+    marks: Mapping[str, timedelta] = field(default_factory=dict)
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+    enabled: frozenset[str] = frozenset()
+    masked: frozenset[str] = frozenset()
+    edited: frozenset[str] = frozenset()
+    """Agents whose drop-in is not as we wrote it, or gone."""
+    stamps: Mapping[Path, Stamp] = field(default_factory=dict)
+
+    def seen_on(self, state: UnitState) -> UnitState:
+        """The state of a unit with what only the disk tells."""
+        name = state.name
+        return replace(
+            state,
+            enabled=state.unit in self.enabled or timer_name(name) in self.enabled,
+            masked=state.masked or state.unit in self.masked,
+            edited=name in self.edited,
+        )
+
+
+def look(places: Places, before: Disk) -> tuple[Disk, frozenset[str]]:
+    """The disk now, and the agents of which something changed. The same object, if nothing did."""
+    stamps = dict(_stamps(places, before))
+    if stamps == before.stamps:
+        return before, frozenset()
+    moved = {path for path in {*stamps, *before.stamps} if stamps.get(path) != before.stamps.get(path)}
+    now = before
+    if any(path == places.manifests or path.parent == places.manifests for path in moved):
+        now = _installed(places, now)
+    stamps = dict(_stamps(places, now))
+    moved = {path for path in {*stamps, *before.stamps} if stamps.get(path) != before.stamps.get(path)}
+    now = replace(
+        now,
+        holds=read_holds(places),
+        enabled=enabled_units(places),
+        masked=masked_units(places),
+        edited=frozenset(_edited(places, now, before, moved)),
+        stamps=stamps,
+    )
+    return now, _touched(before, now, places, moved)
+
+
+def with_holds(places: Places, disk: Disk) -> Disk:
+    """The disk with the holds of this moment: they are read in each pass that may start something."""
+    if _stamp(places.holds) == disk.stamps.get(places.holds, NOTHING):
+        return disk
+    return replace(disk, holds=read_holds(places))
+
+
+def _installed(places: Places, before: Disk) -> Disk:
+    found = tuple(manifests(places))
+    damaged = unreadable(places)
+    kept = tuple(one for one in before.manifests if one.project in damaged)  # its agents run on, whatever the file says
+    found = tuple(sorted((*found, *kept), key=lambda one: one.project))
+    boot = boot_id()
+    runs = {name: mark for one in found for name, mark in one.runs.items()}
+    return replace(
+        before,
+        manifests=found,
+        damaged=damaged,
+        specs={spec.name: spec for one in found for spec in one.agents},
+        settled=frozenset(name for name, mark in runs.items() if mark.boot != boot),
+        marks={name: mark.since for name, mark in runs.items() if mark.boot == boot},
+    )
+
+
+def _stamps(places: Places, disk: Disk) -> Iterator[tuple[Path, Stamp]]:
+    yield places.manifests, _stamp(places.manifests)
+    for file in sorted(places.manifests.glob("*.json")) if places.manifests.is_dir() else ():
+        yield file, _stamp(file)
+    for path in (places.holds, places.units, places.units / "supervise.target.wants"):
+        yield path, _stamp(path)
+    for name in disk.specs:
+        folder = places.units / f"{unit_name(name)}.d"
+        yield folder, _stamp(folder)
+        yield folder / DROP_IN, _stamp(folder / DROP_IN)
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        status = path.stat()
+    except OSError:
+        return NOTHING
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _edited(places: Places, now: Disk, before: Disk, moved: set[Path]) -> Iterator[str]:
+    for name in now.specs:
+        file = places.units / f"{unit_name(name)}.d" / DROP_IN
+        if file not in moved and name in before.specs:
+            if name in before.edited:
+                yield name
+        elif _is_edited(file):
+            yield name
+
+
+def _is_edited(file: Path) -> bool:
+    try:
+        return edited(file.read_text(encoding="utf-8", errors="surrogateescape"))
+    except OSError:
+        return True  # gone, though the manifest has it
+
+
+def _touched(before: Disk, now: Disk, places: Places, moved: set[Path]) -> frozenset[str]:
+    """Agents of which something changed, but for what is new or gone: that is seen by who holds the specs."""
+    names = {name for name in {*before.specs, *now.specs} if before.specs.get(name) != now.specs.get(name)}
+    names |= {name for name in {*before.holds, *now.holds} if before.holds.get(name) != now.holds.get(name)}
+    names |= before.edited ^ now.edited
+    names |= {one for one in now.specs if places.units / f"{unit_name(one)}.d" in moved}
+    for unit in (before.enabled ^ now.enabled) | (before.masked ^ now.masked):
+        names.add(unit.removeprefix("agent@").rpartition(".")[0])
+    names |= {name for name in now.marks if before.marks.get(name) != now.marks[name]}
+    return frozenset(names & {*now.specs, *before.specs})

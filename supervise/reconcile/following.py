@@ -1,0 +1,107 @@
+"""Keeps the reconciler's view of the platform true: follows its changes, and asks for what it does not tell.
+
+The connection may be lost at any time: then it is made anew, and all is asked again before anything is believed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection
+from datetime import timedelta
+
+from supervise.errors import PlatformError
+from supervise.model import Lost, Phase, UnitState
+from supervise.places import Places
+from supervise.platforms import Platform
+from supervise.platforms.systemd.platform import Systemd
+from supervise.reconcile.reconciler import Reconciler
+
+log = logging.getLogger(__name__)
+FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0
+"""Seconds between two tries to connect."""
+SOONEST_PING = timedelta(seconds=1)
+LATEST_PING = timedelta(seconds=10)
+"""How often an agent's pings are asked for: three times per watchdog interval, within these bounds."""
+YOUNG = timedelta(minutes=2)
+"""An agent that has run for so long without arming a watchdog will hardly do so any more."""
+
+
+class Following:
+    """One platform, for as long as the daemon lives. `platform` is None while it cannot be asked."""
+
+    def __init__(self, places: Places, reconciler: Reconciler) -> None:
+        self.platform: Platform | None = None
+        self.seen = asyncio.Event()
+        """Set once a first snapshot has been taken."""
+        self._places = places
+        self._reconciler = reconciler
+        self._asked_at: dict[str, timedelta] = {}
+
+    async def run(self) -> None:
+        wait = FIRST_WAIT
+        while True:
+            try:
+                async with Systemd(self._places) as platform:
+                    self.platform, wait = platform, FIRST_WAIT
+                    await self._follow(platform)
+                    raise PlatformError("cannot follow systemd: the connection to D-Bus was lost")
+            except PlatformError as error:
+                log.warning("%s; trying again", error)
+            finally:
+                self.platform = None
+                self._reconciler.lose_sight()
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT)
+
+    async def _follow(self, platform: Platform) -> None:
+        async for change in platform.changes():
+            if isinstance(change, Lost):
+                await self.resync()
+            else:
+                self._take(change)
+
+    def _take(self, state: UnitState) -> None:
+        self._reconciler.run_pass(self._reconciler.take_state(state))
+
+    async def resync(self) -> None:
+        """Ask for everything anew, and decide about everyone."""
+        if self.platform is None:
+            return
+        snapshot = await self.platform.snapshot(known=self._reconciler.disk.specs)
+        self._reconciler.take_all(snapshot.states)
+        await self.look_at_requirements()
+        self._reconciler.run_pass()
+        self.seen.set()
+
+    async def look_at_requirements(self) -> None:
+        """Units that are not ours and that an agent requires: the only ones we are not told of."""
+        units = self._reconciler.foreign_requirements
+        if units and self.platform:
+            self._reconciler.take_requirements(await self.platform.requirements(units))
+
+    async def look_at_drift(self, names: Collection[str]) -> None:
+        """Whether systemd has read what now stands on disk."""
+        if names and self.platform:
+            self._reconciler.take_stale(await self.platform.needing_reload(names), names)
+
+    async def look_at_pings(self, now: timedelta) -> set[str]:
+        """Ask for the pings that are due; gives whose were asked for."""
+        due = {name for name, state in self._reconciler.states.items() if self._due(name, state, now)}
+        if due and self.platform:
+            self._asked_at.update(dict.fromkeys(due, now))
+            self._reconciler.take_pings(await self.platform.pings(due))
+        return due
+
+    def _due(self, name: str, state: UnitState, now: timedelta) -> bool:
+        if state.phase is not Phase.ACTIVE or name not in self._reconciler.disk.specs:
+            return False
+        since_asked = now - self._asked_at.get(name, timedelta())
+        if state.watchdog is None:
+            young = state.started_monotonic is not None and now - state.started_monotonic < YOUNG
+            return young and since_asked >= LATEST_PING / 5
+        often = min(max(state.watchdog / 3, SOONEST_PING), LATEST_PING)
+        beat = self._reconciler.beats.get(name)
+        if beat and now - beat.at.monotonic < often:
+            return False  # it has told us itself
+        return since_asked >= often

@@ -1,0 +1,48 @@
+"""One full pass and no more: by the reconciler that runs, or else here, with everything a pass writes and does."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from supervise import clock
+from supervise.control.client import Unreachable, connect
+from supervise.places import Places
+from supervise.platforms.systemd.platform import Systemd
+from supervise.reconcile import disk
+from supervise.reconcile.acting import Acting
+from supervise.reconcile.orders import row_json
+from supervise.reconcile.reconciler import Reconciler
+from supervise.stores.writer import Writer
+
+PATIENCE = 60.0
+"""Seconds for a pass of a reconciler that runs."""
+
+
+async def once(places: Places, *, host: str) -> dict[str, Any]:
+    """The rows after the pass, and who made it. Raises SuperviseError."""
+    try:
+        async with connect(places.control) as control:
+            await control.ask("look", patience=PATIENCE)
+            return {"by": "by the reconciler that runs", **await control.ask("rows")}
+    except Unreachable:
+        return {"by": "without a reconciler", "rows": await _here(places, host)}
+
+
+async def _here(places: Places, host: str) -> list[dict[str, Any]]:
+    writer = Writer(places.store, host=host)
+    async with Systemd(places) as platform:
+        acting = Acting(lambda: platform)
+        reconciler = Reconciler(places, host=host, clock=clock.now, commit=writer.commit, start=acting.start)
+        acting.reconciler = reconciler
+        reconciler.remember(await writer.start())
+        found, _ = disk.look(places, reconciler.disk)
+        reconciler.take_disk(found)
+        snapshot = await platform.snapshot(known=found.specs)
+        reconciler.take_requirements(await platform.requirements(reconciler.foreign_requirements))
+        reconciler.take_all(snapshot.states)
+        reconciler.listen()
+        reconciler.run_pass()
+        await acting.finished()
+    await asyncio.shield(writer.close())
+    return [row_json(row) for row in reconciler.rows.values()]

@@ -1,0 +1,268 @@
+"""What people and programs may ask of the reconciler over the control socket: one function an operation.
+
+Reading is for everybody. Whoever acts is named in the timeline: by the kernel, or (root only) by their own word, since
+`sudo` hides who it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from supervise import __version__
+from supervise.control.server import Request, Send
+from supervise.errors import SuperviseError, UsageError
+from supervise.manager import Manager, Result
+from supervise.model import Event, IntentKind, Lock, Status, StatusRow
+from supervise.reconcile.live import Live
+from supervise.stores import EventQuery
+
+if TYPE_CHECKING:
+    from supervise.reconcile.daemon import Daemon
+
+MOST_EVENTS = 10_000
+LONGEST_LOCK = timedelta(hours=24)
+"""For everybody but root."""
+LOCKABLE = (Status.RUNNING, Status.WARNING, Status.ERROR, Status.STOPPED)
+LONGEST_REASON = 500
+VERBS = ("start", "stop", "restart", "hold", "release", "force-stop")
+
+Operation = Callable[["Daemon", Request, Send], Awaitable[Any]]
+
+
+async def answer(daemon: Daemon, request: Request, send: Send) -> Any:
+    """The result of one request. Raises SuperviseError."""
+    operation = OPERATIONS.get(request.op)
+    if operation is None:
+        raise UsageError(f'there is no operation "{request.op}"; there are: {", ".join(OPERATIONS)}')
+    return await operation(daemon, request, send)
+
+
+# --- Reading ---------------------------------------------------------------------------------------------------------
+
+
+async def _info(daemon: Daemon, request: Request, send: Send) -> Any:
+    return info(daemon)
+
+
+async def _rows(daemon: Daemon, request: Request, send: Send) -> Any:
+    names = request.args.get("names")
+    rows = daemon.reconciler.rows
+    chosen = rows.values() if names is None else [rows[name] for name in _words(request, "names") if name in rows]
+    return {"reconciler": info(daemon), "rows": [row_json(row) for row in chosen]}
+
+
+async def _events(daemon: Daemon, request: Request, send: Send) -> Any:
+    limit = request.args.get("limit", 100)
+    if not isinstance(limit, int) or not 0 < limit <= MOST_EVENTS:
+        raise UsageError(f'"limit" is a number from 1 to {MOST_EVENTS}')
+    query = EventQuery(request.args.get("name"), _moment(request, "since"), _moment(request, "until"), limit)
+    return [event_json(event) for event in await daemon.writer.events(query)]
+
+
+async def _watch(daemon: Daemon, request: Request, send: Send) -> Any:
+    """The rows as they are, then each that changes; events too, if wanted. Never ends by itself."""
+    names = frozenset(_words(request, "names")) if request.args.get("names") is not None else None
+    with Live.listening(daemon.reconciler) as live:
+        rows = daemon.reconciler.rows.values()
+        first = [row_json(row) for row in rows if names is None or row.name in names]
+        await send({"reconciler": info(daemon), "rows": first})
+        async for kind, value in live:
+            if kind == "row" and (names is None or value.name in names):
+                await send({"row": row_json(value)})
+            elif kind == "event" and request.args.get("events") and (names is None or value.name in names):
+                await send({"event": event_json(value)})
+            elif kind == "forget":
+                await send({"forget": value})
+
+
+# --- Acting ----------------------------------------------------------------------------------------------------------
+
+
+async def _intend(daemon: Daemon, request: Request, send: Send) -> Any:
+    request.require_right_to_act()
+    kind = _one_of(request, "kind", tuple(IntentKind))
+    daemon.reconciler.intend(IntentKind(kind), _words(request, "names"), by=_actor(request), reason=_reason(request))
+
+
+async def _lock(daemon: Daemon, request: Request, send: Send) -> Any:
+    request.require_right_to_act()
+    lasts = request.args.get("seconds", LONGEST_LOCK.total_seconds())
+    health = request.args.get("health", 0)
+    if isinstance(lasts, bool) or not isinstance(lasts, int | float) or not 0 < lasts < 10 * 365 * 86400:
+        raise UsageError('"seconds" is how long the lock lasts')
+    if isinstance(health, bool) or not isinstance(health, int) or not 0 <= health <= 100:
+        raise UsageError('"health" is a number from 0 to 100')
+    if request.peer.uid != 0 and timedelta(seconds=lasts) > LONGEST_LOCK:
+        raise UsageError("a lock lasts 24 h at most, unless root makes it")
+    if not (reason := _reason(request)).strip():
+        raise UsageError("a lock needs a reason, for whoever finds it")
+    status = Status(_one_of(request, "status", LOCKABLE))
+    until = (daemon.reconciler.clock().wall + timedelta(seconds=lasts)).replace(microsecond=0)
+    by = _actor(request)
+    daemon.reconciler.lock(_known(daemon, request), Lock(status, health, reason, by, until), by=by)
+
+
+async def _unlock(daemon: Daemon, request: Request, send: Send) -> Any:
+    request.require_right_to_act()
+    names = _known(daemon, request)
+    locked = [name for name in names if daemon.reconciler.rows[name].lock]
+    daemon.reconciler.lock(locked, None, by=_actor(request))
+    return locked
+
+
+async def _act(daemon: Daemon, request: Request, send: Send) -> Any:
+    """A verb on agents, carried out with the rights of the reconciler for a peer that may ask for it."""
+    request.require_right_to_act()
+    verb = _one_of(request, "verb", VERBS)
+    platform = daemon.following.platform
+    if platform is None:
+        raise SuperviseError(f"cannot {verb} anything: the service manager cannot be asked now")
+    by, reason = _actor(request), _reason(request)
+    manager = Manager(
+        daemon.places,
+        daemon.reconciler.disk.manifests,
+        platform,
+        announce=lambda kind, names: daemon.announce(kind, names, by=by, reason=reason),
+    )
+    names = _words(request, "names")
+    specs = [spec for spec in manager.specs if spec.name in names]
+    if missing := set(names) - {spec.name for spec in specs}:
+        raise UsageError(f"no such agent: {', '.join(sorted(missing))}")
+    results: list[Result] = []
+    match verb:
+        case "start":
+            results = await manager.start(specs, tell=_quiet)
+        case "stop" | "force-stop":
+            results = await manager.stop(specs, tell=_quiet, kill=verb == "force-stop")
+        case "restart":
+            results = await manager.restart(specs, tell=_quiet, only_running=bool(request.args.get("only_running")))
+        case "hold":
+            results = await manager.hold(specs, reason=reason, by=by, tell=_quiet)
+        case "release":
+            results = manager.release(specs, tell=_quiet)
+    await daemon.look()
+    return [{"name": one.name, "ok": one.ok, "text": one.text, "code": int(one.code)} for one in results]
+
+
+async def _look(daemon: Daemon, request: Request, send: Send) -> Any:
+    """Look at the disk and at everything else now: after an install, a hold, a release."""
+    await daemon.look(everything=True)
+    return info(daemon)
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "info": _info,
+    "rows": _rows,
+    "events": _events,
+    "watch": _watch,
+    "look": _look,
+    "intend": _intend,
+    "lock": _lock,
+    "unlock": _unlock,
+    "act": _act,
+}
+
+
+# --- How things are said ---------------------------------------------------------------------------------------------
+
+
+def info(daemon: Daemon) -> dict[str, Any]:
+    """What is to be known of the reconciler itself: how fresh its view is, and what troubles it."""
+    reconciler = daemon.reconciler
+    now = reconciler.clock()
+    passed = reconciler.last_pass
+    trouble = daemon.writer.trouble
+    unseen = reconciler.facts.unseen_since
+    return {
+        "version": __version__,
+        "pid": daemon.pid,
+        "host": reconciler.facts.name,
+        "since": daemon.since.isoformat(),
+        "at": now.wall.isoformat(),
+        "view_age": None if passed is None else (now.monotonic - passed.monotonic).total_seconds(),
+        "platform_unseen": None if unseen is None else (now.monotonic - unseen).total_seconds(),
+        "store": None
+        if trouble is None
+        else {"why": trouble.why, "since": trouble.since.isoformat(), "lost": trouble.lost},
+        "damaged": dict(reconciler.disk.damaged),
+        "agents": len(reconciler.disk.specs),
+        "projects": {one.project: one.version for one in reconciler.disk.manifests},
+        "refused_beats": dict(daemon.refused),
+        "alerts": daemon.alerts_info(),
+    }
+
+
+def row_json(row: StatusRow) -> dict[str, Any]:
+    """A row for readers: times in UTC, no memory of ours."""
+    found: dict[str, Any] = _adapter(StatusRow).dump_python(row, mode="json", exclude={"past"})
+    return found
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    found: dict[str, Any] = _adapter(Event).dump_python(event, mode="json")
+    return found
+
+
+@cache
+def _adapter(kind: type) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+# --- Arguments -------------------------------------------------------------------------------------------------------
+
+
+def _words(request: Request, key: str) -> list[str]:
+    given = request.args.get(key)
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise UsageError(f'"{key}" is a list of names')
+    return given
+
+
+def _known(daemon: Daemon, request: Request) -> list[str]:
+    names = _words(request, "names")
+    if missing := sorted({*names} - daemon.reconciler.rows.keys()):
+        raise UsageError(f"no such agent: {', '.join(missing)}")
+    return names
+
+
+def _one_of(request: Request, key: str, words: Iterable[str]) -> str:
+    given, known = request.args.get(key), [str(word) for word in words]
+    if given not in known:
+        raise UsageError(f'"{key}" is one of {", ".join(known)}')
+    return str(given)
+
+
+def _reason(request: Request) -> str:
+    given = request.args.get("reason", "")
+    if not isinstance(given, str) or len(given) > LONGEST_REASON:
+        raise UsageError(f'"reason" is a text of at most {LONGEST_REASON} characters')
+    return given
+
+
+def _actor(request: Request) -> str:
+    claimed = request.args.get("by")
+    if request.peer.uid == 0 and isinstance(claimed, str) and 0 < len(claimed) <= 64:
+        return claimed
+    return request.peer.name
+
+
+def _moment(request: Request, key: str) -> datetime | None:
+    given = request.args.get(key)
+    if given is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(given)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f'"{key}" is a time such as 2026-03-01T12:00:00+00:00') from error
+    if moment.tzinfo is None:
+        raise UsageError(f'"{key}" needs its offset from UTC')
+    return moment
+
+
+def _quiet(result: Result) -> None:
+    """Results are sent when all are there."""

@@ -1,0 +1,336 @@
+"""What the daemon knows, and one pass over it: look, decide, write, act. It reads no clock but the one it was given.
+
+Whoever learns something (the platform, the agent socket, the disk, a person) puts it in here and asks for a pass over
+the agents concerned. A pass is synchronous and quick; writing and acting follow it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from supervise.decide import concluded, decide
+from supervise.decide.events import action_event, order_event, told_of_host
+from supervise.model import (
+    Action,
+    Beat,
+    Decision,
+    Event,
+    HostFacts,
+    Instant,
+    Intent,
+    IntentKind,
+    Lock,
+    Observation,
+    Outcome,
+    Phase,
+    Ping,
+    Requirement,
+    Status,
+    StatusRow,
+    UnitState,
+    World,
+)
+from supervise.observe.beats import changed
+from supervise.places import Places
+from supervise.platforms.systemd.units import unit_name
+from supervise.reconcile.disk import Disk
+from supervise.stores import Change, Memory, Sample
+
+log = logging.getLogger(__name__)
+PREVIOUS_MAIN = timedelta(seconds=10)
+"""So long after its end a main process is still known by its PID: its last words may be queued."""
+Commit = Callable[[Change], "asyncio.Future[bool]"]
+Told = Callable[[Mapping[str, StatusRow], Collection[Event], Collection[str]], None]
+"""Rows that changed, events that happened, names that were forgotten."""
+
+
+class Reconciler:
+    """The state of the daemon. `commit` writes, `start` is asked to carry an action out once it is written."""
+
+    def __init__(
+        self,
+        places: Places,
+        *,
+        host: str,
+        clock: Callable[[], Instant],
+        commit: Commit,
+        start: Callable[[Action, asyncio.Future[bool]], None],
+    ) -> None:
+        self.places = places
+        self.clock = clock
+        self.rows: dict[str, StatusRow] = {}
+        self.intents: dict[str, Intent] = {}
+        self.states: dict[str, UnitState] = {}
+        self.beats: dict[str, Beat] = {}
+        self.acting: set[str] = set()
+        self.wakes: dict[str, timedelta] = {}
+        self.required: Mapping[str, Requirement] = {}
+        self.disk = Disk()
+        self.facts = HostFacts(name=host, may_act=True)
+        self.last_pass: Instant | None = None
+        self.listeners: list[Told] = []
+        self.mains: dict[int, str] = {}
+        """Agents by the PID of their main process, for a while also of the one before."""
+        self._gone: dict[int, timedelta] = {}
+        self._observed: dict[str, Observation] = {}
+        self._dependents: dict[str, set[str]] = {}
+        self._commit = commit
+        self._start = start
+
+    # --- What was learnt ----------------------------------------------------------------------------------------------
+
+    def remember(self, memory: Memory) -> None:
+        """What was known before this process."""
+        self.rows.update(memory.rows)
+        self.intents.update(memory.intents)
+
+    def take_disk(self, disk: Disk) -> None:
+        self.disk = disk
+        dependents: defaultdict[str, set[str]] = defaultdict(set)
+        for spec in disk.specs.values():
+            for dependency in spec.depends_on:
+                if dependency.required:
+                    dependents[dependency.unit].add(spec.name)
+        self._dependents = dict(dependents)
+        for name in {*self.states, *disk.specs}:
+            self._observe(name)
+
+    def take_all(self, states: Mapping[str, UnitState]) -> None:
+        """A snapshot: what it lacks is gone."""
+        for name, state in states.items():
+            self._note_main_process(self.states.get(name), state)
+        self.states = dict(states)
+        self._observed.clear()
+        for name in self.states:
+            self._observe(name)
+        self.facts = replace(self.facts, unseen_since=None)
+
+    def take_state(self, state: UnitState) -> set[str]:
+        """One unit as it is now; gives all agents whom that concerns."""
+        known = self.states.get(state.name)
+        if known is not None and state.next_run is None and state.timer_active is None:
+            state = replace(state, next_run=known.next_run, timer_active=known.timer_active)
+        if known is not None:
+            state = _with_signs(replace(state, needs_reload=known.needs_reload), known)
+        self.states[state.name] = state
+        self._note_main_process(known, state)
+        concerned = {state.name, *self._dependents.get(state.unit, ())}
+        for name in concerned:
+            self._observe(name)
+        return concerned
+
+    def take_beat(self, name: str, beat: Beat) -> None:
+        self.beats[name] = changed(self.beats.get(name), beat)
+        self._observe(name)
+
+    def take_pings(self, pings: Mapping[str, Ping]) -> None:
+        for name, ping in pings.items():
+            if (state := self.states.get(name)) is not None and state.phase is Phase.ACTIVE:
+                self.states[name] = replace(state, last_ping=ping.at or state.last_ping, watchdog=ping.watchdog)
+                self._observe(name)
+
+    def take_stale(self, names: Collection[str], asked: Collection[str]) -> None:
+        """Whose unit was changed on disk since the platform read it, of those that were asked about."""
+        for name in asked:
+            if (state := self.states.get(name)) is not None:
+                self.states[name] = replace(state, needs_reload=name in names)
+                self._observe(name)
+
+    def take_requirements(self, required: Mapping[str, Requirement]) -> None:
+        if required != self.required:
+            self.required = required
+            for unit in required:
+                for name in self._dependents.get(unit, ()):
+                    self._observe(name)
+
+    def listen(self) -> None:
+        """From now on beats are heard."""
+        self.facts = replace(self.facts, listening_since=self.clock().monotonic)
+
+    def disturb(self, now: Instant) -> None:
+        """Silence up to now says nothing."""
+        self.facts = replace(self.facts, disturbed=now.monotonic)
+
+    def lose_sight(self) -> None:
+        """The platform cannot be asked any longer."""
+        if self.facts.unseen_since is None:
+            self.facts = replace(self.facts, unseen_since=self.clock().monotonic)
+
+    def disturbed(self, reason: str, text: str) -> None:
+        """Something that concerns the whole host: silence before it says nothing."""
+        now = self.clock()
+        self.disturb(now)
+        self.tell(told_of_host(reason, text, now=now))
+
+    @property
+    def foreign_requirements(self) -> frozenset[str]:
+        """Units that agents require and that are no agents."""
+        ours = {unit_name(name) for name in self.disk.specs}
+        return frozenset(unit for unit in self._dependents if unit not in ours)
+
+    # --- A pass -------------------------------------------------------------------------------------------------------
+
+    def run_pass(self, names: Collection[str] | None = None) -> None:
+        """Decide about these agents (all, if None), and set going what follows."""
+        now = self.clock()
+        world = self.world()
+        decision = decide(world, now=now, only=names)
+        for name in self.wakes.keys() & (world.desired.keys() if names is None else set(names)):
+            del self.wakes[name]
+        self.wakes.update(decision.wakes)
+        if names is None:
+            self.last_pass = now
+        written = self._write(decision, now.wall)
+        for action in decision.actions:
+            self.acting.add(action.name)
+            self._observe(action.name)
+            self._start(action, written)
+
+    def world(self) -> World:
+        return World(
+            desired=self.disk.specs,
+            observed=self._observed,
+            rows=self.rows,
+            holds=self.disk.holds,
+            intents=self.intents,
+            marks=self.disk.marks,
+            settled=self.disk.settled,
+            host=self.facts,
+        )
+
+    def due(self, now: timedelta) -> set[str]:
+        """Agents at which to look again by now."""
+        return {name for name, at in self.wakes.items() if at <= now}
+
+    def concluded(self, action: Action, outcome: Outcome) -> None:
+        """An action has ended: remember what became of it and look again."""
+        now = self.clock()
+        self.acting.discard(action.name)
+        self._observe(action.name)
+        row = self.rows.get(action.name)
+        rows = {} if row is None else {action.name: concluded(row, action, outcome, now=now)}
+        event = action_event(action, outcome, now=now, status=row.status if row else None)
+        self.rows.update(rows)
+        self._publish(Change(rows=rows, events=(event,)))
+        self.run_pass({action.name})
+
+    # --- What a person wants ------------------------------------------------------------------------------------------
+
+    def intend(self, kind: IntentKind, names: Iterable[str], *, by: str, reason: str = "") -> None:
+        now = self.clock()
+        names = [name for name in names if name in self.disk.specs]
+        intents = tuple(Intent(kind, name, by, now.wall, now.boot, now.monotonic, reason) for name in names)
+        self.intents.update({intent.name: intent for intent in intents})
+        self._publish(
+            Change(
+                intents=intents,
+                events=tuple(
+                    order_event(name, kind.value, by=by, reason=reason, now=now, status=self._status(name))
+                    for name in names
+                ),
+            )
+        )
+        self.run_pass(names)
+
+    def lock(self, names: Iterable[str], lock: Lock | None, *, by: str) -> None:
+        """Fix what is shown, or (None) show the truth again."""
+        now = self.clock()
+        rows = {name: replace(self.rows[name], lock=lock) for name in names if name in self.rows}
+        what = "lock" if lock else "unlock"
+        reason = (
+            f"{lock.status.value} {lock.health} until {lock.until:%Y-%m-%d %H:%M} UTC: {lock.reason}" if lock else ""
+        )
+        events = tuple(
+            order_event(name, what, by=by, reason=reason, now=now, status=row.status) for name, row in rows.items()
+        )
+        self.rows.update(rows)
+        self._publish(Change(rows=rows, events=events))
+        self.run_pass(set(rows))
+
+    def tell(self, *events: Event) -> None:
+        self._publish(Change(events=events))
+
+    def forget_main_processes(self, now: timedelta) -> None:
+        """Let go of those that ended long ago: their PIDs may be somebody else's by now."""
+        for pid, gone in tuple(self._gone.items()):
+            if now - gone > PREVIOUS_MAIN:
+                del self._gone[pid]
+                self.mains.pop(pid, None)
+
+    # --- Steps --------------------------------------------------------------------------------------------------------
+
+    def _note_main_process(self, known: UnitState | None, state: UnitState) -> None:
+        if known and known.pid and known.pid != state.pid:
+            self._gone[known.pid] = self.clock().monotonic
+        if state.pid:
+            self.mains[state.pid] = state.name
+            self._gone.pop(state.pid, None)
+
+    def _observe(self, name: str) -> None:
+        """Join what is known of one agent."""
+        state = self.states.get(name)
+        if state is None:
+            self._observed.pop(name, None)
+            return
+        spec = self.disk.specs.get(name)
+        units = [one.unit for one in spec.depends_on if one.required] if spec else []
+        self._observed[name] = Observation(
+            unit=self.disk.seen_on(state),
+            beat=self.beats.get(name),
+            requirements={unit: self._requirement(unit) for unit in units},
+            acting=name in self.acting,
+        )
+
+    def _requirement(self, unit: str) -> Requirement:
+        state = self.states.get(unit.removeprefix("agent@").removesuffix(".service"))
+        if state is None or state.unit != unit:
+            return self.required.get(unit, Requirement(active=False))
+        return Requirement(state.phase is Phase.ACTIVE, state.left_active)
+
+    def _status(self, name: str) -> Status | None:
+        row = self.rows.get(name)
+        return row.status if row else None
+
+    def _write(self, decision: Decision, at: datetime) -> asyncio.Future[bool]:
+        before = self.rows
+        samples = tuple(
+            Sample(name, at, row)
+            for name, row in decision.rows.items()
+            if name not in before or before[name].status is not row.status
+        )
+        renamed = {
+            name: old for name in decision.rows if name not in before and (old := self._renamed_from(name)) is not None
+        }
+        self.rows.update(decision.rows)
+        for name in decision.forget:
+            self.rows.pop(name, None)
+            self.intents.pop(name, None)
+            self.beats.pop(name, None)
+        return self._publish(Change(decision.rows, decision.events, samples, (), decision.forget, renamed))
+
+    def _renamed_from(self, name: str) -> str | None:
+        spec = self.disk.specs.get(name)
+        old = spec.renamed_from if spec else None
+        return old if old in self.rows and old not in self.disk.specs else None
+
+    def _publish(self, change: Change) -> asyncio.Future[bool]:
+        """To whoever listens first, since memory is the truth; then to the store."""
+        if not (change.rows or change.events or change.intents or change.forget):
+            done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            done.set_result(True)
+            return done
+        for listener in self.listeners:
+            listener(change.rows, change.events, change.forget)
+        return self._commit(change)
+
+
+def _with_signs(state: UnitState, known: UnitState) -> UnitState:
+    """A state with what no signal tells of a life that goes on: its last ping, and a watchdog that it armed itself."""
+    if known.incarnation != state.incarnation or known.phase is not state.phase:
+        return state
+    return replace(state, last_ping=known.last_ping or state.last_ping, watchdog=known.watchdog or state.watchdog)

@@ -1,0 +1,197 @@
+"""One copy of an agent and no second, with real copies that are killed and forked."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from supervise.agent.claim import unit_of
+from tests.agent.listening import Listener, ended, ran, start
+
+PLACE = """
+from supervise.agent import claim
+claim.SYSTEM = os.environ["CLAIMS"]
+"""
+SECOND = PLACE + "Agent('feed'); print('runs')"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> dict[str, str]:
+    """The settings of a host where claims are taken: in the folder that the machine has for them."""
+    (tmp_path / "claim").mkdir()
+    return {"SUPERVISE_SINGLE": "1", "CLAIMS": str(tmp_path / "claim"), "TMPDIR": str(tmp_path)}
+
+
+@contextmanager
+def first(code: str = "", **settings: str) -> Iterator[subprocess.Popen[str]]:
+    """A copy that holds its claim until it is told to end."""
+    program = f"{PLACE}\nagent = Agent('feed')\nprint('claimed', flush=True)\n{code}\nsys.stdin.readline()"
+    with start(program, **settings) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "claimed\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_second_copy_ends_with_a_sentence_about_the_first(host: dict[str, str], systemd: Listener) -> None:
+    with first(**host) as copy:
+        done, out, err = ended(SECOND, **host, NOTIFY_SOCKET=str(systemd.path))
+    assert (done, out) == (75, "")
+    where = Path.cwd()
+    by_hand = rf"\((systemd unit \S+\.service|started by hand in {re.escape(str(where))})\)"
+    when = r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    sentence = rf"feed is already running as PID {copy.pid} {when} {by_hand}; not starting a second copy"
+    assert re.fullmatch(sentence + "\n", err)
+    assert re.fullmatch(f"STATUS={sentence}", systemd.heard())
+
+
+def test_the_file_says_who_holds_it(host: dict[str, str]) -> None:
+    with first(**host) as copy:
+        (file,) = Path(host["CLAIMS"]).rglob("feed")
+        fields = Path(f"/proc/{copy.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        assert file.read_text(encoding="utf-8") == f"{copy.pid} {fields[19]}\n"
+        assert file.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_another_name_is_another_claim(host: dict[str, str]) -> None:
+    with first(**host):
+        assert ran(PLACE + "Agent('feed.2'); Agent('../feed'); Agent('..'); print('runs')", **host) == "runs\n"
+        assert ran(SECOND, **host, SUPERVISE_AGENT="feed.1") == "runs\n"
+
+
+def test_copies_run_side_by_side_where_the_unit_allows_it(host: dict[str, str]) -> None:
+    with first(**host):
+        assert ran(SECOND, **{**host, "SUPERVISE_SINGLE": "0"}) == "runs\n"
+
+
+def test_a_copy_that_was_killed_is_in_nobodys_way(host: dict[str, str]) -> None:
+    with first(**host) as copy:
+        copy.send_signal(signal.SIGKILL)
+        copy.wait()
+        assert ran(SECOND, **host) == "runs\n"
+
+
+def test_an_agent_made_anew_in_its_process_is_no_second_copy(host: dict[str, str]) -> None:
+    assert ran(PLACE + "Agent('feed'); Agent('feed'); print('runs')", **host) == "runs\n"
+
+
+@pytest.mark.parametrize("how", ["forked", "started"])
+def test_a_child_that_outlives_its_agent_does_not_keep_the_claim(host: dict[str, str], how: str) -> None:
+    children = {
+        "forked": "child = os.fork()\nif not child: time.sleep(60); os._exit(0)",
+        "started": "import subprocess; child = subprocess.Popen(['sleep', '60'], close_fds=False).pid",
+    }
+    with first(f"{children[how]}\nprint(child, flush=True)", **host) as copy:
+        assert copy.stdout is not None
+        child = int(copy.stdout.readline())
+        try:
+            copy.kill()
+            copy.wait()
+            assert ran(SECOND, **host) == "runs\n"
+        finally:
+            subprocess.run(["kill", "-9", str(child)], check=True)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_of_an_agent_are_no_second_copies(host: dict[str, str], tmp_path: Path, method: str) -> None:
+    script = tmp_path / "agent.py"
+    script.write_text(
+        f"""
+import multiprocessing, os
+from supervise.agent import Agent, claim
+claim.SYSTEM = os.environ["CLAIMS"]
+agent = Agent("feed")
+def work(number):
+    agent.beat(f"row {{number}}")
+    return number + Agent("feed").name.count("e")
+if __name__ == "__main__":
+    with multiprocessing.get_context({method!r}).Pool(2) as pool:
+        print(pool.map(work, range(3)))
+""",
+        encoding="utf-8",
+    )
+    out = ran(f"import subprocess; sys.exit(subprocess.run([sys.executable, {str(script)!r}]).returncode)", **host)
+    assert out == "[2, 3, 4]\n"
+
+
+@pytest.mark.parametrize("content", ["", "garbage", "1 1\n", "999999999 5\n"])
+def test_a_first_copy_that_cannot_be_named_is_respected_all_the_same(host: dict[str, str], content: str) -> None:
+    with first(**host):
+        (file,) = Path(host["CLAIMS"]).rglob("feed")
+        file.write_text(content, encoding="utf-8")
+        done, _, err = ended(SECOND, **host)
+    assert done == 75
+    assert err == "feed is already running, and holds its claim; not starting a second copy\n"
+
+
+# --- Places -----------------------------------------------------------------------------------------------------------
+
+
+def where(**settings: str) -> str:
+    """Where such a process finds the file of its claim: empty if it runs without one."""
+    code = "Agent('feed'); print(*(os.readlink(f'/proc/self/fd/{fd}') for fd in claim._held.values()))"
+    return ran(PLACE + code, **settings).strip()
+
+
+def test_the_machines_folder_comes_first_then_the_users_then_a_temporary_one(
+    host: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "runtime").mkdir()
+    uid = tmp_path.stat().st_uid
+    host["XDG_RUNTIME_DIR"] = str(tmp_path / "runtime")
+    assert where(**host) == f"{tmp_path}/claim/{uid}/feed"
+    host["CLAIMS"] = "/nonexistent"
+    assert where(**host) == f"{tmp_path}/runtime/supervise/claim/feed"
+    del host["XDG_RUNTIME_DIR"]
+    assert where(**host) == f"{tmp_path}/supervise-claim-{uid}/feed"
+
+
+@pytest.mark.parametrize("trap", ["a link", "open to others", "a file"])
+def test_a_folder_that_others_could_write_to_is_not_trusted(host: dict[str, str], tmp_path: Path, trap: str) -> None:
+    uid = tmp_path.stat().st_uid
+    folder = tmp_path / "claim" / str(uid)
+    if trap == "a link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        folder.symlink_to(tmp_path / "elsewhere")
+    elif trap == "a file":
+        folder.touch()
+    else:
+        folder.mkdir()
+        folder.chmod(0o777)
+    assert where(**host) == f"{tmp_path}/supervise-claim-{uid}/feed"
+
+
+def test_a_claim_that_is_a_link_is_not_followed(host: dict[str, str], tmp_path: Path) -> None:
+    uid = tmp_path.stat().st_uid
+    (tmp_path / "precious").write_text("kept", encoding="utf-8")
+    for folder in (tmp_path / "claim" / str(uid), tmp_path / f"supervise-claim-{uid}"):
+        folder.mkdir(mode=0o700)
+        (folder / "feed").symlink_to(tmp_path / "precious")
+    assert where(**host) == ""
+    assert (tmp_path / "precious").read_text(encoding="utf-8") == "kept"
+
+
+@pytest.mark.parametrize(
+    ("cgroups", "unit"),
+    [
+        ("0::/supervise.slice/agent@feed.service\n", "agent@feed.service"),
+        ("0::/user.slice/user-1.slice/user@1.service/supervise.slice/agent@feed.1.service\n", "agent@feed.1.service"),
+        ("0::/supervise.slice/agent-run-feed.scope\n", "agent-run-feed.scope"),
+        ("0::/user.slice/user-1.slice/user@1.service/app.slice/vte-spawn-7.scope\n", None),
+        ("0::/user.slice/user-1000.slice/session-2.scope\n", None),
+        ("0::/\n", None),
+        ("12:pids:/x.service\n1:name=systemd:/system.slice/cron.service\n0::/\n", "cron.service"),
+        ("0::/system.slice/a:b.service\n", "a:b.service"),
+        ("", None),
+    ],
+)
+def test_the_unit_of_a_process_is_read_from_its_cgroup(cgroups: str, unit: str | None) -> None:
+    assert unit_of(cgroups) == unit
