@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from supervise.control.informing import ByControl, Inform
 from supervise.decide import copies, decide
 from supervise.errors import ExitCode, SuperviseError
 from supervise.exits import ending
@@ -56,10 +57,12 @@ SETTLE = timedelta(seconds=1)
 
 T = TypeVar("T")
 Progress = Callable[["Result"], None]
-Announce = Callable[[IntentKind, Sequence[str]], Awaitable[None]]
-"""Tells the reconciler what a person wants, before it is done: so that it is remembered, and by whom."""
 Count = Callable[[int, int], None]
 """Told of long work as it goes: so many done, of so many."""
+
+
+def nothing_counted(done: int, total: int) -> None:
+    """For work that nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,44 @@ class Result:
     ok: bool
     text: str
     code: ExitCode = ExitCode.OK
+
+
+class Verbs(Protocol):
+    """What can be done with installed agents, by whatever way."""
+
+    specs: tuple[AgentSpec, ...]
+
+    async def start(
+        self,
+        specs: Sequence[AgentSpec],
+        *,
+        replace_copies: bool = False,
+        settle: timedelta = SETTLE,
+        tell: Progress,
+        count: Count = nothing_counted,
+    ) -> list[Result]: ...
+
+    async def stop(
+        self, specs: Sequence[AgentSpec], *, tell: Progress, kill: bool = False, count: Count = nothing_counted
+    ) -> list[Result]: ...
+
+    async def restart(
+        self,
+        specs: Sequence[AgentSpec],
+        *,
+        tell: Progress,
+        batch: int | None = None,
+        pause: timedelta = timedelta(),
+        settle: timedelta = SETTLE,
+        only_running: bool = False,
+        count: Count = nothing_counted,
+    ) -> list[Result]: ...
+
+    async def hold(
+        self, specs: Sequence[AgentSpec], *, reason: str, by: str | None = None, tell: Progress
+    ) -> list[Result]: ...
+
+    async def release(self, specs: Sequence[AgentSpec], *, tell: Progress) -> list[Result]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +127,10 @@ class Manager:
     """The agents of one scope and the platform that runs them. Made by `managing`."""
 
     def __init__(
-        self, places: Places, installed: Sequence[Manifest], platform: Platform, *, announce: Announce | None = None
+        self, places: Places, installed: Sequence[Manifest], platform: Platform, *, inform: Inform | None = None
     ) -> None:
         self.places = places
-        self._announce = announce
+        self._inform = inform
         self.manifests = tuple(installed)
         self.specs = tuple(spec for manifest in installed for spec in manifest.agents)
         self.platform = platform
@@ -132,7 +173,7 @@ class Manager:
         replace_copies: bool = False,
         settle: timedelta = SETTLE,
         tell: Progress,
-        count: Count = lambda done, total: None,
+        count: Count = nothing_counted,
     ) -> list[Result]:
         """Start what does not run. A copy outside its unit blocks its agent, unless `replace_copies` ends it first."""
         await self._tell(IntentKind.START, specs)
@@ -153,7 +194,7 @@ class Manager:
         *,
         tell: Progress,
         kill: bool = False,
-        count: Count = lambda done, total: None,
+        count: Count = nothing_counted,
     ) -> list[Result]:
         """Stop, a job's timer too. `kill`: without asking (SIGKILL), copies outside the unit too."""
         await self._tell(IntentKind.STOP, specs)
@@ -180,7 +221,7 @@ class Manager:
         pause: timedelta = timedelta(),
         settle: timedelta = SETTLE,
         only_running: bool = False,
-        count: Count = lambda done, total: None,
+        count: Count = nothing_counted,
     ) -> list[Result]:
         """Restart batch by batch, each only after the one before is ready; the first failure halts the rest."""
         if only_running:
@@ -216,7 +257,7 @@ class Manager:
             tell(result)
         return results
 
-    def release(self, specs: Sequence[AgentSpec], *, tell: Progress) -> list[Result]:
+    async def release(self, specs: Sequence[AgentSpec], *, tell: Progress) -> list[Result]:
         """Take holds back. Starts nothing."""
         results = []
         for spec in specs:
@@ -224,7 +265,13 @@ class Manager:
             text = f"released; `supervise start {spec.name}` starts it" if was else "was not held"
             results.append(Result(spec.name, True, text))
             tell(results[-1])
+        await self.look()
         return results
+
+    async def look(self) -> None:
+        """Have the reconciler see at once what has changed on disk."""
+        if self._inform:
+            await self._inform.look()
 
     async def why_not_beside(self, spec: AgentSpec) -> str | None:
         """Why this agent may not be run by hand now: it runs somewhere, or is held."""
@@ -240,8 +287,9 @@ class Manager:
         return self.platform.logs(query)
 
     async def _tell(self, kind: IntentKind, specs: Sequence[AgentSpec]) -> None:
-        if self._announce and specs:
-            await self._announce(kind, [spec.name for spec in specs])
+        """The reconciler remembers what a person wants, and who it was."""
+        if self._inform and specs:
+            await self._inform.intend(kind, [spec.name for spec in specs])
 
     # --- Steps --------------------------------------------------------------------------------------------------------
 
@@ -355,7 +403,7 @@ async def managing(places: Places, *, project: str | None = None) -> AsyncIterat
     """The manager of one scope's agents, connected. Raises PlatformError where there is no systemd to ask."""
     installed = [manifest for manifest in manifests(places) if project in (None, manifest.project)]
     async with Systemd(places) as platform:
-        yield Manager(places, installed, platform)
+        yield Manager(places, installed, platform, inform=ByControl(places.control, by=asker()))
 
 
 def exit_code(results: Sequence[Result]) -> ExitCode:

@@ -122,6 +122,10 @@ class Sender:
         """How it goes with each target, by id."""
         return {name: replace(line.delivery, pending=len(line.unsent())) for name, line in self._lines.items()}
 
+    def unsent(self) -> tuple[Message, ...]:
+        """What has not arrived yet: kept in the note, it outlives even a daemon that is killed."""
+        return tuple(message for line in self._lines.values() for message in line.unsent())
+
     async def close(self, timeout: timedelta) -> tuple[Message, ...]:
         """Give what waits this long to arrive, then stop; gives what did not, for the next daemon to send."""
         self._closed = True
@@ -134,7 +138,7 @@ class Sender:
         if self._client:
             with suppress(Exception):  # it is of no use any more, however it ends
                 await (await self._client).aclose()
-        return tuple(message for line in self._lines.values() for message in line.unsent())
+        return self.unsent()
 
     # --- One target ---
 

@@ -8,22 +8,36 @@ from collections.abc import Awaitable, Callable
 
 from supervise.cli.options import Choice
 from supervise.cli.wanted import acting_scope, warn_of_damage
-from supervise.manager import Manager, Result, exit_code, managing
+from supervise.errors import UsageError
+from supervise.manager import Result, Verbs, exit_code, managing
 from supervise.model import AgentSpec
-from supervise.places import places
+from supervise.operator import operating
+from supervise.places import SYSTEM, places
 from supervise.selection import select
 
-Verb = Callable[[Manager, tuple[AgentSpec, ...]], Awaitable[list[Result]]]
+Verb = Callable[[Verbs, tuple[AgentSpec, ...]], Awaitable[list[Result]]]
 
 
 def act(choice: Choice, verb: Verb) -> int:
-    """Run a verb on the chosen agents; gives the exit code."""
-    there = places(acting_scope(choice.as_user), os.environ, uid=os.getuid())
-    warn_of_damage(there)
+    """Run a verb on the chosen agents; gives the exit code. Who is not root may still be an operator."""
 
-    async def acted() -> int:
+    async def acted(verbs: Verbs) -> int:
+        chosen = select(verbs.specs, choice.agents, everyone=choice.everyone, tags=choice.tags)
+        return exit_code(await verb(verbs, chosen))
+
+    async def as_root_or_user() -> int:
         async with managing(there, project=choice.project) as manager:
-            chosen = select(manager.specs, choice.agents, everyone=choice.everyone, tags=choice.tags)
-            return exit_code(await verb(manager, chosen))
+            return await acted(manager)
 
-    return asyncio.run(acted())
+    async def as_operator(otherwise: UsageError) -> int:
+        async with operating(SYSTEM, otherwise=otherwise, project=choice.project) as operator:
+            return await acted(operator)
+
+    try:
+        there = places(acting_scope(choice.as_user), os.environ, uid=os.getuid())
+    except UsageError as error:
+        if choice.as_user:
+            raise
+        return asyncio.run(as_operator(error))
+    warn_of_damage(there)
+    return asyncio.run(as_root_or_user())

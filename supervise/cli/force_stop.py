@@ -9,7 +9,7 @@ import click
 from supervise.cli.options import Choice, agents_arguments
 
 if TYPE_CHECKING:
-    from supervise.manager import Manager, Result
+    from supervise.manager import Result, Verbs
     from supervise.model import AgentSpec
 
 
@@ -24,7 +24,7 @@ def command(choice: Choice, yes: bool) -> int:
     from supervise.cli.acting import act
     from supervise.cli.output import agree, print_result
 
-    async def killed(manager: Manager, chosen: tuple[AgentSpec, ...]) -> list[Result]:
+    async def killed(manager: Verbs, chosen: tuple[AgentSpec, ...]) -> list[Result]:
         if not yes:
             agree(f"Kill {', '.join(spec.name for spec in chosen)} without letting them finish?")
         return await manager.stop(chosen, tell=print_result, kill=True)

@@ -9,7 +9,7 @@ import click
 from supervise.cli.options import Choice, agents_arguments
 
 if TYPE_CHECKING:
-    from supervise.manager import Manager, Result
+    from supervise.manager import Result, Verbs
     from supervise.model import AgentSpec
 
 
@@ -25,8 +25,8 @@ def command(choice: Choice, start: bool) -> int:
     from supervise.cli.output import print_result
     from supervise.errors import ExitCode, NoSuchAgent
 
-    async def released(manager: Manager, chosen: tuple[AgentSpec, ...]) -> list[Result]:
-        results = manager.release(chosen, tell=print_result)
+    async def released(manager: Verbs, chosen: tuple[AgentSpec, ...]) -> list[Result]:
+        results = await manager.release(chosen, tell=print_result)
         return results + (await manager.start(chosen, tell=print_result) if start else [])
 
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing, suppress
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -13,13 +13,16 @@ from typing import Any
 import click
 
 from supervise.cli.options import Choice
-from supervise.cli.output import age, duration, local, mark, print_json, utc_now
+from supervise.cli.output import age, duration, local, mark, plain, print_json, utc_now
 from supervise.cli.wanted import warn_of_damage
+from supervise.control.client import Unreachable
 from supervise.decide import AS_WANTED
 from supervise.errors import ExitCode, NoSuchAgent, PlatformError
 from supervise.exits import described
-from supervise.manager import Manager, View, managing
-from supervise.model import AgentSpec, LogLine, LogQuery, Scope, Status, StatusRow, UnitState
+from supervise.manager import Manager, managing
+from supervise.manifest import manifests
+from supervise.model import AgentSpec, LogLine, LogQuery, Scope, Source, Status, StatusRow, UnitState
+from supervise.overview import Overview, changes, overview
 from supervise.places import Places, places
 from supervise.selection import select
 from supervise.text import columns, masked, shown
@@ -34,52 +37,80 @@ LAST_OF_MANAGER = 3
 REFRESH = 2.0
 """Seconds after which `--watch` looks again even without a signal."""
 WITHOUT_DAEMON = "no reconciler is running: this is what systemd and one process scan show at this moment"
+STALE = 20.0
+"""Seconds of age from which a view is not to be trusted: the reconciler looks at all every ten."""
+SOURCES = {Source.BEAT: "by its own beats", Source.PING: "by its pings", Source.OBSERVED: "last seen active"}
 
-Found = tuple[Manager, tuple[AgentSpec, ...], View]
+Part = tuple[Places, tuple[AgentSpec, ...]]
+"""One scope's agents."""
 
 
 async def gathered(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) -> int:
     """Print the status once; gives the exit code."""
-    async with AsyncExitStack() as stack:
-        managers = [
-            await stack.enter_async_context(managing(one, project=choice.project)) for one in _installed(scopes)
-        ]
-        found = [(manager, chosen, await manager.status(chosen)) for manager, chosen in _chosen(managers, choice)]
-        rows = {name: row for _, _, view in found for name, row in view.rows.items()}
-        if as_json:
-            print_json(
-                {
-                    "at": utc_now(),
-                    "reconciler": None,
-                    "agents": [row_json(row, found) for row in by_badness(rows.values())],
-                }
-            )
-        elif len(rows) == 1 and choice.agents:
-            await _show_one(*found[0])
-        else:
-            click.echo(screen(rows.values(), utc_now()))
+    parts = _chosen(_installed(scopes), choice)
+    views = [await overview(there, specs) for there, specs in parts]
+    rows = {name: row for view in views for name, row in view.rows.items()}
+    if as_json:
+        specs = {spec.name: spec for _, chosen in parts for spec in chosen}
+        print_json(
+            {
+                "at": utc_now(),
+                "reconciler": next((view.reconciler for view in views if view.reconciler), None),
+                "agents": [row_json(row, specs[row.name]) for row in by_badness(rows.values())],
+            }
+        )
+    elif len(rows) == 1 and choice.agents:
+        there, chosen_there = parts[0]
+        await _show_one(there, chosen_there[0], views[0])
+    else:
+        click.echo(screen(rows.values(), utc_now(), footers(views)))
     return _code(rows.values(), named=bool(choice.agents))
 
 
 async def watched(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) -> None:
     """Show the status again at every change, until interrupted."""
-    async with AsyncExitStack() as stack:
-        managers = [
-            await stack.enter_async_context(managing(one, project=choice.project)) for one in _installed(scopes)
-        ]
-        chosen = _chosen(managers, choice)
-        shown_last = ""
-        async for _ in _ticks(managers):
-            views = [(manager, specs, await manager.status(specs)) for manager, specs in chosen]
-            rows = [row for _, _, view in views for row in view.rows.values()]
-            lines = "\n".join(_json_line(row, views) for row in by_badness(rows)) if as_json else ""
-            text = lines or screen(rows, utc_now())
-            if text != shown_last:
-                click.echo(text if as_json else f"\033[H\033[2J{text}")
-            shown_last = text
+    parts = _chosen(_installed(scopes), choice)
+    specs = {spec.name: spec for _, chosen in parts for spec in chosen}
+    views: dict[int, Overview] = {}
+    printed: dict[str, str] = {}
+    async for index, view in _views(parts):
+        views[index] = view
+        rows = {name: row for one in views.values() for name, row in one.rows.items()}
+        if as_json:
+            for row in by_badness(rows.values()):
+                line = json_line(row, specs[row.name])
+                if printed.get(row.name) != line:
+                    click.echo(line)
+                    printed[row.name] = line
+        else:
+            text = screen(rows.values(), utc_now(), footers(views.values()))
+            if printed.get("") != text:
+                click.echo(f"\033[H\033[2J{text}")
+            printed[""] = text
 
 
-def screen(rows: Any, now: datetime) -> str:
+def footers(views: Iterable[Overview]) -> list[str]:
+    """One line on who was asked: how old the view is, and what troubles the reconciler."""
+    return list(dict.fromkeys(footer(view.reconciler) for view in views))
+
+
+def footer(info: Mapping[str, Any] | None) -> str:
+    if info is None:
+        return click.style(WITHOUT_DAEMON, dim=True)
+    view_age = info["view_age"]
+    told = ["reconciler: " + ("it has not looked yet" if view_age is None else f"view {view_age:.1f} s old")]
+    if info["platform_unseen"] is not None:
+        told.append(f"systemd could not be asked for {info['platform_unseen']:.0f} s")
+    if store := info["store"]:
+        since = local(datetime.fromisoformat(store["since"]))
+        lost = f", {store['lost']} events lost" if store["lost"] else ""
+        told.append(f"its store cannot be written since {since}: {store['why']}; rows are kept in memory{lost}")
+    told += [f"alerts to {name} fail: {one['last_error']}" for name, one in info["alerts"].items() if one["failing"]]
+    bad = len(told) > 1 or view_age is None or view_age > STALE
+    return click.style(shown("; ".join(told)), dim=not bad, fg="yellow" if bad else None)
+
+
+def screen(rows: Any, now: datetime, last_lines: Sequence[str]) -> str:
     """Bad first, one line each; what runs well is folded when it is much; who was asked comes last."""
     ordered = by_badness(rows)
     running = [row for row in ordered if row.status is Status.RUNNING and not row.outdated]
@@ -91,7 +122,7 @@ def screen(rows: Any, now: datetime) -> str:
     if folded:
         names = ", ".join(row.name for row in folded)
         lines.append(f"{mark(Status.RUNNING)}: {len(folded)} agents ({shown(names, limit=200)})")
-    return "\n".join([*lines, click.style(WITHOUT_DAEMON, dim=True)])
+    return "\n".join([*lines, *last_lines])
 
 
 def by_badness(rows: Any) -> list[StatusRow]:
@@ -116,23 +147,25 @@ def _line(row: StatusRow, cells: Sequence[str], widths: Sequence[int]) -> str:
 # --- One agent --------------------------------------------------------------------------------------------------------
 
 
-async def _show_one(manager: Manager, specs: tuple[AgentSpec, ...], view: View) -> None:
-    spec = specs[0]
-    row, state = view.rows[spec.name], view.states[spec.name]
+async def _show_one(there: Places, spec: AgentSpec, view: Overview) -> None:
+    row = view.rows[spec.name]
+    async with managing(there) as manager:
+        state = (await manager.status([spec])).states[spec.name]
+        lines = await _last_words(manager, state)
     click.echo(f"{mark(row.status)}  {click.style(shown(spec.title), bold=True)} ({spec.name})  {row.reason.value}")
     click.echo(f"  {shown(row.message)}")
-    for label, text in _facts(spec, row, state, utc_now()):
+    for label, text in _facts(spec, row, state, utc_now(), known=view.reconciler is not None):
         click.echo(f"  {label:<10} {shown(text)}")
-    lines = await _last_words(manager, state)
     if lines:
         died = row.status not in (Status.RUNNING, Status.STARTING)
         click.secho(f"  {'last lines before its end' if died else 'last lines'}:", bold=True)
         for line in lines:
             click.echo(f"    {line.at.astimezone():%H:%M:%S} {shown(line.text)}")
-    click.secho(f"  {WITHOUT_DAEMON}", dim=True)
+    click.echo(f"  {footer(view.reconciler)}")
 
 
-def _facts(spec: AgentSpec, row: StatusRow, state: UnitState, now: datetime) -> list[tuple[str, str]]:
+def _facts(spec: AgentSpec, row: StatusRow, state: UnitState, now: datetime, *, known: bool) -> list[tuple[str, str]]:
+    """Facts by label. `known`: by a reconciler, which knows more than one look shows."""
     facts = [
         ("project", spec.project),
         ("unit", row.unit),
@@ -147,6 +180,8 @@ def _facts(spec: AgentSpec, row: StatusRow, state: UnitState, now: datetime) -> 
         facts.append(("ended", f"{local(state.ended_at)} ({age(state.ended_at, now)}): it {described(state.exit)}"))
     if state.restarts:
         facts.append(("restarts", f"{state.restarts} by systemd since it was last started"))
+    if known:
+        facts += _remembered(row, now)
     if state.next_run:
         facts.append(("next run", f"{local(state.next_run)} (in {duration(state.next_run - now)})"))
     facts.append(("at boot", "starts" if state.enabled else "does not start"))
@@ -154,6 +189,25 @@ def _facts(spec: AgentSpec, row: StatusRow, state: UnitState, now: datetime) -> 
         facts.append(("outdated", f"runs something older than what is installed; `supervise restart {spec.name}`"))
     if state.status_text:
         facts.append(("says", state.status_text))
+    return facts
+
+
+def _remembered(row: StatusRow, now: datetime) -> list[tuple[str, str]]:
+    facts = [("so since", f"{local(row.since)} ({age(row.since, now)})")]
+    if row.last_heartbeat:
+        how = f", {SOURCES[row.source]}" if row.source else ""
+        facts.append(("heartbeat", f"{local(row.last_heartbeat)} ({age(row.last_heartbeat, now)}{how})"))
+    lost = ", ".join(f"-{part.lost:g} {part.name} ({part.why})" for part in row.health_parts)
+    facts.append(("health", f"{row.health}{f': {lost}' if lost else ''}"))
+    if row.last_activity:
+        facts.append(("activity", row.last_activity))
+    if row.last_error:
+        facts.append(("last error", row.last_error))
+    if row.next_try:
+        facts.append(("next try", local(row.next_try)))
+    if row.lock:
+        truth = f"{row.observed_status.value}, {row.observed_reason.value}"
+        facts.append(("lock", f"in truth it is {truth}; `supervise unlock {row.name}` shows it again"))
     return facts
 
 
@@ -191,50 +245,80 @@ def _installed(scopes: Sequence[Scope]) -> list[Places]:
     return there
 
 
-def _chosen(managers: Sequence[Manager], choice: Choice) -> list[tuple[Manager, tuple[AgentSpec, ...]]]:
-    everything = [spec for manager in managers for spec in manager.specs]
+def _chosen(scopes: Sequence[Places], choice: Choice) -> list[Part]:
+    """The agents that are meant, by scope; a scope without any is left out."""
+    installed = [
+        (there, [spec for one in manifests(there) if choice.project in (None, one.project) for spec in one.agents])
+        for there in scopes
+    ]
+    everything = [spec for _, specs in installed for spec in specs]
     anyone = choice.everyone or choice.unsaid
     names = {spec.name for spec in select(everything, choice.agents, everyone=anyone, tags=choice.tags)}
-    parts = [(manager, tuple(spec for spec in manager.specs if spec.name in names)) for manager in managers]
-    return [(manager, specs) for manager, specs in parts if specs]
+    parts = [(there, tuple(spec for spec in specs if spec.name in names)) for there, specs in installed]
+    return [(there, specs) for there, specs in parts if specs]
 
 
-async def _ticks(managers: Sequence[Manager]) -> AsyncIterator[None]:
-    """Now, at each change of any unit, and every other second."""
-    woken = asyncio.Event()
+async def _views(parts: Sequence[Part]) -> AsyncIterator[tuple[int, Overview]]:
+    """The view of each part now and at each change: told by its reconciler, else looked for at each signal."""
+    queue: asyncio.Queue[tuple[int, Overview]] = asyncio.Queue()
 
-    async def listen(manager: Manager) -> None:
-        async for _ in manager.platform.changes():
-            woken.set()
+    async def follow(index: int, part: Part) -> None:
+        while True:
+            with suppress(Unreachable):
+                async for view in changes(*part):
+                    await queue.put((index, view))
+            async for view in _looks(*part):
+                await queue.put((index, view))
+                if view.reconciler:
+                    break
 
-    listeners = [asyncio.ensure_future(listen(manager)) for manager in managers]
+    followers = [asyncio.ensure_future(follow(index, part)) for index, part in enumerate(parts)]
     try:
         while True:
-            yield
-            with suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), REFRESH)
-            woken.clear()
-            if lost := next((one for one in listeners if one.done()), None):
-                lost.result()
-                raise PlatformError("cannot watch any longer: the connection to D-Bus was lost")
+            waiting = asyncio.ensure_future(queue.get())
+            done, _ = await asyncio.wait((waiting, *followers), return_when=asyncio.FIRST_COMPLETED)
+            for follower in followers:
+                if follower in done:
+                    follower.result()
+            yield waiting.result()
     finally:
-        for one in listeners:
-            one.cancel()
+        for follower in followers:
+            follower.cancel()
 
 
-def row_json(row: StatusRow, found: Sequence[Found]) -> dict[str, Any]:
-    """A row with what it was judged from."""
-    state = next((view.states[row.name] for _, _, view in found if row.name in view.states), None)
-    spec = next(spec for _, specs, _ in found for spec in specs if spec.name == row.name)
-    return {**asdict(row), "url": spec.url, "tags": spec.tags, "observed": asdict(state) if state else None}
+async def _looks(there: Places, specs: tuple[AgentSpec, ...]) -> AsyncIterator[Overview]:
+    """Without a reconciler: now, at each change of any unit, and every other second, until one answers."""
+    woken = asyncio.Event()
+    async with managing(there) as manager:
+
+        async def listen() -> None:
+            async for _ in manager.platform.changes():
+                woken.set()
+
+        listener = asyncio.ensure_future(listen())
+        try:
+            while True:
+                yield await overview(there, specs)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), REFRESH)
+                woken.clear()
+                if listener.done():
+                    listener.result()
+                    raise PlatformError("cannot watch any longer: the connection to D-Bus was lost")
+        finally:
+            listener.cancel()
 
 
-def _json_line(row: StatusRow, found: Sequence[Found]) -> str:
+def row_json(row: StatusRow, spec: AgentSpec) -> dict[str, Any]:
+    """A row for programs. What only the reconciler itself remembers is left out."""
+    said = {key: value for key, value in asdict(row).items() if key != "past"}
+    return {**said, "url": spec.url, "tags": spec.tags}
+
+
+def json_line(row: StatusRow, spec: AgentSpec) -> str:
     import json
 
-    from supervise.cli.output import plain
-
-    return json.dumps(plain(row_json(row, found)), ensure_ascii=False)
+    return json.dumps(plain(row_json(row, spec)), ensure_ascii=False)
 
 
 def _code(rows: Any, *, named: bool) -> ExitCode:

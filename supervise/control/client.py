@@ -89,7 +89,8 @@ async def connect(path: Path) -> AsyncIterator[Control]:
         async with asyncio.timeout(PATIENCE):
             reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_ANSWER)
     except (OSError, TimeoutError) as error:
-        raise Unreachable(f"cannot reach the reconciler at {path}: {_why(error)}") from error
+        advice = "`systemctl status supervise-reconciler` tells how it is"
+        raise Unreachable(f"cannot reach the reconciler at {path}: {_why(error)}; {advice}") from error
     try:
         yield Control(reader, writer)
     finally:

@@ -25,6 +25,8 @@ from supervise.errors import SuperviseError, UsageError
 
 SO_PEERGROUPS = 59
 CREDENTIALS = struct.Struct("iII")
+LONGEST_OPTION = 1024
+"""Bytes, and so 256 groups; Python's getsockopt refuses to ask for more."""
 RATE, BURST = 200.0, 400.0
 """Requests a second on one connection, and how many at once."""
 MOST_CONNECTIONS = 256
@@ -177,8 +179,8 @@ def peer_of(sock: socket.socket) -> Peer:
     """Who is at the other end (SO_PEERCRED and SO_PEERGROUPS, unix(7)): as they were when they connected."""
     pid, uid, gid = CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
     try:
-        packed = sock.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, 65536 * 4)
-    except OSError:  # a kernel older than 4.13: then only the main group counts
+        packed = sock.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, LONGEST_OPTION)
+    except OSError:  # a kernel older than 4.13, or more groups than that: then the main one alone counts
         packed = b""
     groups = struct.unpack(f"{len(packed) // 4}I", packed)
     return Peer(pid, uid, frozenset({gid, *groups}))

@@ -78,7 +78,10 @@ class Case:
     def unit(self) -> UnitState:
         """The unit, with what systemd has forgotten of one that is down."""
         assert self.seen.unit is not None
-        return remembered(self.seen.unit, self.past)
+        unit = remembered(self.seen.unit, self.past)
+        if unit.cause is Cause.WATCHDOG and unit.watchdog is None:
+            return replace(unit, watchdog=self.spec.watchdog)  # it armed its own, and died before we could ask for it
+        return unit
 
 
 Rule = Callable[[Case, UnitState], Verdict | None]
@@ -248,13 +251,13 @@ def _crash_looping(case: Case, unit: UnitState) -> Verdict | None:
 
 
 def _restarting(case: Case, unit: UnitState) -> Verdict | None:
-    return _died(unit, "and is started again soon") if unit.phase is Phase.RESTARTING else None
+    return _died(case, unit, "and is started again soon") if unit.phase is Phase.RESTARTING else None
 
 
 def _failed(case: Case, unit: UnitState) -> Verdict | None:
     if unit.phase is not Phase.FAILED:
         return None
-    return _died(unit, "and systemd has stopped trying" if unit.gave_up else "and is not started again")
+    return _died(case, unit, "and systemd has stopped trying" if unit.gave_up else "and is not started again")
 
 
 def _inactive(case: Case, unit: UnitState) -> Verdict | None:
@@ -292,11 +295,11 @@ def _own_report(case: Case, unit: UnitState) -> Verdict | None:
         return None
     if beat.status is BeatStatus.ERROR:
         return Verdict(Status.ERROR, Reason.AGENT_ERROR, _own(beat.error or beat.activity or "It reports an error."))
+    if beat.waiting and not beat.error:
+        return Verdict(Status.WARNING, Reason.AGENT_WAITING, _own(beat.waiting))
     if beat.status is BeatStatus.WARNING:
         text = beat.error or beat.activity or "It reports a warning."
         return Verdict(Status.WARNING, Reason.AGENT_WARNING, _own(text))
-    if beat.waiting:
-        return Verdict(Status.WARNING, Reason.AGENT_WAITING, _own(beat.waiting))
     return None
 
 
@@ -458,11 +461,12 @@ def _and_how(unit: UnitState) -> str:
     return f"; it {described(unit.exit) if unit.cause is Cause.ASSERTION else ending(unit)}"
 
 
-def _died(unit: UnitState, then: str) -> Verdict:
+def _died(case: Case, unit: UnitState, then: str) -> Verdict:
     if unit.cause is Cause.CLEAN and unit.phase is Phase.RESTARTING:
         return Verdict(Status.WARNING, Reason.EXITED, f"It {ending(unit)} {then}.")
     reason = DEATHS.get(unit.cause, Reason.CRASHED) if unit.cause else Reason.CRASHED
-    return Verdict(Status.ERROR, reason, f"It {ending(unit)} {then}.")
+    what = f" [{shown(case.spec.command[0])}]" if reason is Reason.EXEC_FAILED else ""
+    return Verdict(Status.ERROR, reason, f"It {ending(unit)}{what} {then}.")
 
 
 def _next_try(case: Case) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from supervise.clock import now
+from supervise.control.informing import ByControl
 from supervise.errors import PlatformError, SuperviseError
 from supervise.holds import read_holds
 from supervise.install.apply import Applied, Report, apply, recover
@@ -49,7 +50,10 @@ class Session:
             )
         try:
             with install_lock(self.places):
-                return await self._under_lock(self.platform, report, agreed)
+                done = await self._under_lock(self.platform, report, agreed)
+            if done[1]:
+                await ByControl(self.places.control, by="install").look()
+            return done
         except OSError as error:
             where = error.filename or self.places.units
             raise SuperviseError(

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
+from supervise.alerts.messages import Message
 from supervise.alerts.notes import KEY, from_note, to_note
 from supervise.alerts.senders import Sender
 from supervise.alerts.troubles import AlertState, advance
@@ -33,6 +34,7 @@ class Alerting:
         self._commit = commit
         self._sender = Sender()
         self._state = AlertState()
+        self._unsent: tuple[Message, ...] = ()
         self._woken = asyncio.Event()
 
     def remember(self, notes: Mapping[str, str]) -> None:
@@ -92,10 +94,11 @@ class Alerting:
             specs=self._reconciler.disk.specs,
             host=self._reconciler.facts.name,
         )
-        if after.state != self._state:
-            self._state = after.state
-            self._commit(Change(notes={KEY: to_note(after.state)}))
         self._sender.send(after.messages)
+        unsent = self._sender.unsent()
+        if (after.state, unsent) != (self._state, self._unsent):
+            self._state, self._unsent = after.state, unsent
+            self._commit(Change(notes={KEY: to_note(after.state, unsent)}))
         if after.wake_at is None:
             return IDLE
         return min(max((after.wake_at - now.monotonic).total_seconds(), 0.01), IDLE)

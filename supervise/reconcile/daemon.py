@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from supervise import clock
 from supervise.control.server import Request, Send, Server
 from supervise.errors import PlatformError
-from supervise.model import Instant, IntentKind, ReconcilerSettings, Status
+from supervise.model import Instant, ReconcilerSettings, Status
 from supervise.observe.beats import Beats
 from supervise.places import Places
 from supervise.reconcile import disk, orders
@@ -29,11 +29,13 @@ from supervise.reconcile.notify import Notify
 from supervise.reconcile.reconciler import Reconciler
 from supervise.reconcile.sockets import sockets
 from supervise.stores import Change, Sample
-from supervise.stores.writer import Writer
+from supervise.stores.writer import Trouble, Writer
 
 log = logging.getLogger(__name__)
 TICK = 0.25
 """Seconds between two looks at what is due."""
+FIRST_LOOK = 5.0
+"""Seconds in which a platform that can be asked at all has answered."""
 DISK = timedelta(seconds=2)
 FULL_PASS = timedelta(seconds=10)
 RESYNC = timedelta(seconds=60)
@@ -69,6 +71,7 @@ class Daemon:
         self._server = Server(self._answer)
         self._beats = Beats(agent, main=self.reconciler.mains.get)
         self._flood_told: timedelta | None = None
+        self._trouble: Trouble | None = None
         self._last: dict[str, timedelta] = {}
 
     async def run(self) -> None:
@@ -79,6 +82,7 @@ class Daemon:
             loop.add_signal_handler(number, ended.set)
         memory = await self.writer.start()
         self.reconciler.remember(memory)
+        self.reconciler.lose_sight()  # until a first look: what is remembered is not what is, and a beat is no look
         self._look_at_disk()
         self.alerting.remember(memory.notes)
         self.reconciler.listeners.append(self.alerting.heard)
@@ -109,9 +113,6 @@ class Daemon:
             with suppress(PlatformError):
                 await self.following.resync()
 
-    async def announce(self, kind: IntentKind, names: Iterable[str], *, by: str, reason: str) -> None:
-        self.reconciler.intend(kind, names, by=by, reason=reason)
-
     def alerts_info(self) -> Any:
         return self.alerting.info()
 
@@ -122,7 +123,8 @@ class Daemon:
 
     async def _rhythm(self) -> None:
         """Everything that time alone brings about."""
-        await self.following.seen.wait()
+        with suppress(TimeoutError):  # then nobody knows how the agents are, and that has to be said too
+            await asyncio.wait_for(self.following.seen.wait(), FIRST_LOOK)
         self.notify.ready()
         before = clock.now()
         while True:
@@ -134,19 +136,22 @@ class Daemon:
                 await self._tick(now)
             except PlatformError as error:
                 log.warning("%s", error)
+            self._tell_of_store()
             self.notify.passed(self._summary())
 
     async def _tick(self, now: Instant) -> None:
         reconciler = self.reconciler
+        changed: set[str] = set()
         if self._is_due("disk", DISK, now):
-            await self.following.look_at_drift(self._look_at_disk())
-            await self.following.look_at_requirements()
-        pinged = await self.following.look_at_pings(now.monotonic)
+            changed |= self._look_at_disk()
+            await self.following.look_at_drift(changed)
+            changed |= await self.following.look_at_requirements()
+        changed |= await self.following.look_at_pings(now.monotonic)
         if self._is_due("resync", RESYNC, now):
             await self.following.resync()
         elif self._is_due("pass", FULL_PASS, now):
             reconciler.run_pass()
-        elif names := pinged | reconciler.due(now.monotonic):
+        elif names := changed | reconciler.due(now.monotonic):
             reconciler.run_pass(names)
         if self._is_due("samples", SAMPLES, now):
             rows = reconciler.rows.items()
@@ -196,6 +201,14 @@ class Daemon:
             events_before=now.wall - max(one.events_for for one in settings),
             samples_before=now.wall - max(one.samples_for for one in settings),
         )
+
+    def _tell_of_store(self) -> None:
+        """Once when it cannot be written any more, and once when it can again."""
+        before, self._trouble = self._trouble, self.writer.trouble
+        if self._trouble and not before:
+            log.error("%s; until that works again all is kept in memory", self._trouble.why)
+        elif before and not self._trouble:
+            log.warning("the store is written again; it was not since %s", f"{before.since:%Y-%m-%d %H:%M:%S} UTC")
 
     def _summary(self) -> str:
         counts = Counter(row.status for row in self.reconciler.rows.values())

@@ -74,11 +74,13 @@ class Following:
         self._reconciler.run_pass()
         self.seen.set()
 
-    async def look_at_requirements(self) -> None:
-        """Units that are not ours and that an agent requires: the only ones we are not told of."""
+    async def look_at_requirements(self) -> set[str]:
+        """Units that are not ours and that an agent requires: the only ones we are not told of. Gives who needs them,
+        where they changed."""
         units = self._reconciler.foreign_requirements
-        if units and self.platform:
-            self._reconciler.take_requirements(await self.platform.requirements(units))
+        if not (units and self.platform):
+            return set()
+        return self._reconciler.take_requirements(await self.platform.requirements(units))
 
     async def look_at_drift(self, names: Collection[str]) -> None:
         """Whether systemd has read what now stands on disk."""

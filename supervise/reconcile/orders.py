@@ -6,7 +6,8 @@ Reading is for everybody. Whoever acts is named in the timeline: by the kernel, 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from supervise import __version__
 from supervise.control.server import Request, Send
 from supervise.errors import SuperviseError, UsageError
-from supervise.manager import Manager, Result
+from supervise.manager import SETTLE, Manager, Result
 from supervise.model import Event, IntentKind, Lock, Status, StatusRow
 from supervise.reconcile.live import Live
 from supervise.stores import EventQuery
@@ -27,7 +28,8 @@ LONGEST_LOCK = timedelta(hours=24)
 """For everybody but root."""
 LOCKABLE = (Status.RUNNING, Status.WARNING, Status.ERROR, Status.STOPPED)
 LONGEST_REASON = 500
-VERBS = ("start", "stop", "restart", "hold", "release", "force-stop")
+LONGEST_SETTLE = 3600
+VERBS = ("start", "stop", "restart", "hold", "release")
 
 Operation = Callable[["Daemon", Request, Send], Awaitable[Any]]
 
@@ -41,6 +43,10 @@ async def answer(daemon: Daemon, request: Request, send: Send) -> Any:
 
 
 # --- Reading ---------------------------------------------------------------------------------------------------------
+
+
+async def _whoami(daemon: Daemon, request: Request, send: Send) -> Any:
+    return {"name": request.peer.name, "uid": request.peer.uid, "may_act": request.peer.may_act}
 
 
 async def _info(daemon: Daemon, request: Request, send: Send) -> Any:
@@ -125,26 +131,49 @@ async def _act(daemon: Daemon, request: Request, send: Send) -> Any:
         daemon.places,
         daemon.reconciler.disk.manifests,
         platform,
-        announce=lambda kind, names: daemon.announce(kind, names, by=by, reason=reason),
+        inform=_Inside(daemon, by, reason),
     )
     names = _words(request, "names")
     specs = [spec for spec in manager.specs if spec.name in names]
     if missing := set(names) - {spec.name for spec in specs}:
         raise UsageError(f"no such agent: {', '.join(sorted(missing))}")
     results: list[Result] = []
+    settle = _seconds(request, "settle", SETTLE)
     match verb:
         case "start":
-            results = await manager.start(specs, tell=_quiet)
-        case "stop" | "force-stop":
-            results = await manager.stop(specs, tell=_quiet, kill=verb == "force-stop")
+            results = await manager.start(specs, tell=_quiet, settle=settle)
+        case "stop":
+            results = await manager.stop(specs, tell=_quiet)
         case "restart":
-            results = await manager.restart(specs, tell=_quiet, only_running=bool(request.args.get("only_running")))
+            batch, pause = request.args.get("batch"), _seconds(request, "pause", timedelta())
+            results = await manager.restart(
+                specs,
+                tell=_quiet,
+                batch=batch if isinstance(batch, int) and batch > 0 else None,
+                pause=pause,
+                settle=settle,
+                only_running=bool(request.args.get("only_running")),
+            )
         case "hold":
             results = await manager.hold(specs, reason=reason, by=by, tell=_quiet)
         case "release":
-            results = manager.release(specs, tell=_quiet)
-    await daemon.look()
+            results = await manager.release(specs, tell=_quiet)
     return [{"name": one.name, "ok": one.ok, "text": one.text, "code": int(one.code)} for one in results]
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """What a manager inside of the daemon has to tell it, in the name of who asked."""
+
+    daemon: Daemon
+    by: str
+    reason: str
+
+    async def intend(self, kind: IntentKind, names: Sequence[str], *, reason: str = "") -> None:
+        self.daemon.reconciler.intend(kind, names, by=self.by, reason=reason or self.reason)
+
+    async def look(self) -> None:
+        await self.daemon.look()
 
 
 async def _look(daemon: Daemon, request: Request, send: Send) -> Any:
@@ -154,6 +183,7 @@ async def _look(daemon: Daemon, request: Request, send: Send) -> Any:
 
 
 OPERATIONS: Mapping[str, Operation] = {
+    "whoami": _whoami,
     "info": _info,
     "rows": _rows,
     "events": _events,
@@ -235,6 +265,15 @@ def _one_of(request: Request, key: str, words: Iterable[str]) -> str:
     if given not in known:
         raise UsageError(f'"{key}" is one of {", ".join(known)}')
     return str(given)
+
+
+def _seconds(request: Request, key: str, otherwise: timedelta) -> timedelta:
+    given = request.args.get(key)
+    if given is None:
+        return otherwise
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given <= LONGEST_SETTLE:
+        raise UsageError(f'"{key}" is a number of seconds up to {LONGEST_SETTLE}')
+    return timedelta(seconds=given)
 
 
 def _reason(request: Request) -> str:

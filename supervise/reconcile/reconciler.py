@@ -35,10 +35,10 @@ from supervise.model import (
     UnitState,
     World,
 )
-from supervise.observe.beats import changed
+from supervise.observe.beats import changed as since_when
 from supervise.places import Places
 from supervise.platforms.systemd.units import unit_name
-from supervise.reconcile.disk import Disk
+from supervise.reconcile.disk import Disk, with_holds
 from supervise.stores import Change, Memory, Sample
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class Reconciler:
         return concerned
 
     def take_beat(self, name: str, beat: Beat) -> None:
-        self.beats[name] = changed(self.beats.get(name), beat)
+        self.beats[name] = since_when(self.beats.get(name), beat)
         self._observe(name)
 
     def take_pings(self, pings: Mapping[str, Ping]) -> None:
@@ -141,12 +141,14 @@ class Reconciler:
                 self.states[name] = replace(state, needs_reload=name in names)
                 self._observe(name)
 
-    def take_requirements(self, required: Mapping[str, Requirement]) -> None:
-        if required != self.required:
-            self.required = required
-            for unit in required:
-                for name in self._dependents.get(unit, ()):
-                    self._observe(name)
+    def take_requirements(self, required: Mapping[str, Requirement]) -> set[str]:
+        """Units that are no agents, as they are now; gives the agents whom a change concerns."""
+        changed = {unit for unit in required if required[unit] != self.required.get(unit)}
+        self.required = required
+        concerned = {name for unit in changed for name in self._dependents.get(unit, ())}
+        for name in concerned:
+            self._observe(name)
+        return concerned
 
     def listen(self) -> None:
         """From now on beats are heard."""
@@ -178,6 +180,7 @@ class Reconciler:
     def run_pass(self, names: Collection[str] | None = None) -> None:
         """Decide about these agents (all, if None), and set going what follows."""
         now = self.clock()
+        self.disk = with_holds(self.places, self.disk)
         world = self.world()
         decision = decide(world, now=now, only=names)
         for name in self.wakes.keys() & (world.desired.keys() if names is None else set(names)):
@@ -331,6 +334,6 @@ class Reconciler:
 
 def _with_signs(state: UnitState, known: UnitState) -> UnitState:
     """A state with what no signal tells of a life that goes on: its last ping, and a watchdog that it armed itself."""
-    if known.incarnation != state.incarnation or known.phase is not state.phase:
+    if known.incarnation != state.incarnation:
         return state
     return replace(state, last_ping=known.last_ping or state.last_ping, watchdog=known.watchdog or state.watchdog)

@@ -115,8 +115,9 @@ class Newest:
         return Change(rows=dict(self._rows), intents=tuple(self._intents.values()), notes=dict(self._notes))
 
     def _rename(self, change: Change) -> None:
-        rows = {new: self._rows.pop(old) for new, old in change.renamed.items() if old in self._rows}
-        intents = {new: self._intents.pop(old) for new, old in change.renamed.items() if old in self._intents}
+        moves = [(new, old) for new, old in change.renamed.items() if new != old]
+        rows = {new: self._rows.pop(old) for new, old in moves if old in self._rows}
+        intents = {new: self._intents.pop(old) for new, old in moves if old in self._intents}
         self._rows.update((new, _named(row, new)) for new, row in rows.items())
         self._intents.update((new, _named(intent, new)) for new, intent in intents.items())
 

@@ -91,6 +91,7 @@ class Sqlite:
         self._host = host
         self._replicate = replicate
         self._file = file
+        self._log: os.stat_result | None = None
         self._opened = ExitStack()
         self.seq = int(self._meta("seq") or 0)
         self.epoch = int(self._meta("epoch") or 0)
@@ -113,19 +114,35 @@ class Sqlite:
             migrate(db, path, migrations())
             store = cls(path, db, host=host, replicate=replicate, file=file)
             store._adopt()
+            store._log = _wal(path).stat()
             store._opened = stack.pop_all()
             return store
 
     def close(self) -> None:
         """Give the file up. Closing twice is harmless."""
-        with told("close", self.path):
-            self._opened.close()
+        with told("close", self.path), self._opened:
+            moved = self._moved()
+            self._db.close()
+            if moved:
+                self._clear_away()
+
+    def _moved(self) -> bool:
+        """Whether the path leads to another file than ours by now, or to none."""
+        try:
+            return not os.path.samestat(self.path.stat(), os.fstat(self._file))
+        except OSError:
+            return True
+
+    def _clear_away(self) -> None:
+        """SQLite leaves the log of a file that was moved, and would play it back into the next one of that name."""
+        log = _wal(self.path)
+        if self._log and log.exists() and os.path.samestat(log.stat(), self._log):
+            log.unlink()
 
     def intact(self) -> bool:
         """Whether the path still leads to our file, and that begins as it must. Cheap; no proof that all is well."""
         try:
-            there, ours = self.path.stat(), os.fstat(self._file)
-            return os.path.samestat(there, ours) and os.pread(self._file, len(MAGIC), 0) == MAGIC
+            return not self._moved() and os.pread(self._file, len(MAGIC), 0) == MAGIC
         except OSError:
             return False
 

@@ -88,7 +88,7 @@ class Writer:
         """What the store remembers: nothing, and `trouble` says why, where it cannot be read."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
-        return await self._ask(self._begin, Memory(), patience=None)
+        return await self._ask(self._begin, Memory(), patiently=True)
 
     def commit(self, change: Change) -> asyncio.Future[bool]:
         """True once it is written; False as soon as it is clear that it is not now, and is kept in memory instead."""
@@ -134,7 +134,7 @@ class Writer:
                 lambda store: store.prune(events_before=events_before, samples_before=samples_before), 0
             ),
             0,
-            patience=None,
+            patiently=True,
         )
 
     async def pending(self, limit: int) -> Sequence[OutboxItem]:
@@ -152,7 +152,7 @@ class Writer:
         if self._thread.is_alive():
             await asyncio.wait([asyncio.wrap_future(self._ended)], timeout=PATIENCE)
 
-    async def _ask(self, question: Callable[[], T], otherwise: T, *, patience: float | None = PATIENCE) -> T:
+    async def _ask(self, question: Callable[[], T], otherwise: T, *, patiently: bool = False) -> T:
         """The thread's answer; `otherwise` where it gives none in time."""
         future: Future[object] = Future()
         with self._wake:
@@ -161,7 +161,7 @@ class Writer:
             self._questions.append((question, future))
             self._wake.notify()
         try:
-            answer = await asyncio.wait_for(asyncio.wrap_future(future), patience)
+            answer = await asyncio.wait_for(asyncio.wrap_future(future), None if patiently else PATIENCE)
         except (TimeoutError, StoreError):
             return otherwise
         except Exception:

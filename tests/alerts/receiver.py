@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 HANG, CUT, HALF = "hang", "cut", "half"
 OK = "200"
-"""An answer is a status line's rest with headers below it, or one of the words above."""
+"""An answer is a status with headers below it, or one of the words above. HALF or HANG as its last line: it gives half
+of its body, and then ends or does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Receiver:
                 await reader.read()  # until the other side goes away
             elif answer != CUT:
                 await self._answer(answer, writer)
+                if answer.endswith(HANG):
+                    await reader.read()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -48,8 +51,9 @@ class Receiver:
 
     async def _answer(self, answer: str, writer: asyncio.StreamWriter) -> None:
         lines, body = answer.splitlines(), self.said
-        length = len(body) * (2 if HALF in lines else 1)
-        head = [f"HTTP/1.1 {lines[0]} x", *(line for line in lines[1:] if line != HALF), f"Content-Length: {length}"]
+        headers = [line for line in lines[1:] if line not in (HALF, HANG)]
+        length = len(body) * (1 if headers == lines[1:] else 2)
+        head = [f"HTTP/1.1 {lines[0]} x", *headers, f"Content-Length: {length}"]
         writer.write("\r\n".join((*head, "Connection: close", "", "")).encode() + body)
         await writer.drain()
 

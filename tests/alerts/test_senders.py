@@ -63,6 +63,11 @@ def run(story: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(whole())
 
 
+def working() -> set[str]:
+    """Tasks of ours that have not ended."""
+    return {task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("alerts to ")}
+
+
 async def settled(one: Sender, id: str = "trading/a") -> Delivery:
     """How it went, once nothing is pending any more."""
     await until(lambda: one.states()[id].pending == 0)
@@ -280,6 +285,17 @@ def test_an_answer_is_shown_short_and_harmless() -> None:
     run(story)
 
 
+def test_of_an_answer_without_end_the_beginning_is_read() -> None:
+    async def story() -> None:
+        async with receiver(f"400\n{HANG}", said=b"x" * 5000) as there:
+            one = sender(webhook(there))
+            one.send([told()])
+            error = (await settled(one)).last_error
+        assert error.startswith("127.0.0.1 answers 400: xxx")
+
+    run(story)
+
+
 def test_the_host_stays() -> None:
     url = "https://hooks.example.org/services/T1234?token=abcdef"
     text = f"cannot get {url} at hooks.example.org: T1234, abcdef"
@@ -353,9 +369,10 @@ def test_what_has_not_arrived_when_it_closes_is_given_back() -> None:
             one = sender(webhook(there), pauses=PAUSES, draw=lambda: 1.0)
             one.send([told(1), told(2)])
             await until(lambda: one.states()["trading/a"].failing)
+            assert [message.id for message in one.unsent()] == ["msg_1", "msg_2"]
             assert [message.id for message in await one.close(timedelta())] == ["msg_1", "msg_2"]
             one.send([told(3)])
-            assert one.states()["trading/a"].pending == 3
+            assert (one.states()["trading/a"].pending, working()) == (3, set())
         assert ids(there.requests) == ["msg_1"]
 
     run(story)
@@ -371,7 +388,7 @@ def test_a_target_that_goes_is_forgotten_and_others_go_on() -> None:
             one.retarget([kept])
             one.send([told(2), replace(told(3), target="trading/b")])
             assert (await settled(one, "trading/b")).last_ok
-            assert one.states().keys() == {"trading/b"}
+            assert (list(one.states()), working()) == (["trading/b"], set())
         assert (ids(gone.requests), ids(there.requests)) == (["msg_1"], ["msg_3"])
 
     run(story)

@@ -158,6 +158,13 @@ def test_it_is_told_again_while_it_lasts_and_not_while_it_is_just_well() -> None
     assert story.kinds() == [(30, "firing"), (100, "firing")]
 
 
+def test_being_told_again_of_a_warning_makes_the_error_before_it_no_news() -> None:
+    story = Story(target(repeat=60 * SECOND, min_status=W))
+    for second, word in enumerate("e" * 40 + "w" * 60 + "e" * 60):
+        story.look(second, sma=WORDS[word])
+    assert story.kinds() == [(30, "firing"), (90, "firing"), (150, "firing")]
+
+
 def test_the_end_is_not_told_to_who_does_not_want_it() -> None:
     story = Story(target(resolved=False))
     for second, word in enumerate("e" * 31 + "r" * 31 + "e" * 31):
@@ -308,6 +315,13 @@ def test_an_agent_that_is_not_looked_at_yet_keeps_what_was_told() -> None:
     assert story.kinds() == [(30, "firing"), (120, "resolved")]
 
 
+def test_an_agent_that_was_well_again_and_is_not_looked_at_any_more_is_not_told_of() -> None:
+    story = Story()
+    for second in range(100):
+        story.look(second, **({"sma": E if second < 40 else R} if second < 60 else {}))
+    assert (story.kinds(), story.wake_at) == ([(30, "firing")], None)
+
+
 @pytest.mark.parametrize("after", [E, R])
 def test_after_a_boot_what_was_told_stays_told_and_ages_start_anew(after: Status) -> None:
     story = Story()
@@ -316,6 +330,15 @@ def test_after_a_boot_what_was_told_stays_told_and_ages_start_anew(after: Status
     for second in range(5, 90):
         story.look(second, "boot-2", sma=after)
     assert story.kinds() == [(1030, "firing"), *([(35, "resolved")] if after is R else [])]
+
+
+def test_after_a_boot_the_time_to_be_told_again_starts_anew() -> None:
+    story = Story(target(repeat=60 * SECOND))
+    for second in range(1000, 1080):
+        story.look(second, sma=E)
+    for second in range(5, 100):
+        story.look(second, "boot-2", sma=E)
+    assert story.kinds() == [(1030, "firing"), (65, "firing")]
 
 
 def test_after_a_boot_an_untold_trouble_must_last_again() -> None:

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from supervise.errors import StoreError
 from supervise.stores import Change
 from supervise.stores import sqlite as opening
+from supervise.stores.database import connect, migrate
 from supervise.stores.migrations import Migration, migration, migrations, missing
 from tests.nouns import NOON
 from tests.stores.nouns import opened, row
@@ -43,7 +45,7 @@ def opens(path, steps):
         db.set_trace_callback(step)
         return db
     sqlite3.connect = traced
-    for name in ("open", "fsync", "replace", "rename", "close"):
+    for name in ("open", "fchmod", "fsync", "replace", "rename", "close"):
         setattr(os, name, counted(getattr(os, name)))
     Sqlite.open(path, host="ares")
 
@@ -69,18 +71,16 @@ def killed_at_every_step(start: Path, folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def old_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def old_store(folder: Path) -> Path:
     """A store with one row, as a version without the local tables would leave it."""
     folder.mkdir()
-    with monkeypatch.context() as patch:
-        patch.setattr(opening, "migrations", lambda: OLD)
-        opened(folder).close()
-    with sqlite3.connect(folder / "state.db") as db:
-        columns = "host, name, agent_name, project, unit, platform, reason, since, observed_reason, updated_at"
-        db.execute(
-            f"insert into agent_status ({columns}) values ('ares', 'sma', 'SMA', 'p', 'u', 'systemd', 'Crashed',"
-            " '2026-03-01T12:00:00.000000+00:00', 'Crashed', '2026-03-01T12:00:00.000000+00:00')"
-        )
+    db = connect(str(folder / "state.db"))
+    migrate(db, folder / "state.db", OLD)
+    columns = "host, name, agent_name, project, unit, platform, reason, since, observed_reason, updated_at"
+    db.execute(
+        f"insert into agent_status ({columns}) values ('ares', 'sma', 'SMA', 'p', 'u', 'systemd', 'Crashed',"
+        " '2026-03-01T12:00:00.000000+00:00', 'Crashed', '2026-03-01T12:00:00.000000+00:00')"
+    )
     db.close()
     return folder
 
@@ -133,10 +133,8 @@ def with_one_row(folder: Path) -> None:
     store.close()
 
 
-def test_an_upgrade_that_is_killed_leaves_the_old_version_or_the_new_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    killed = killed_at_every_step(old_store(tmp_path / "old", monkeypatch), tmp_path / "killed")
+def test_an_upgrade_that_is_killed_leaves_the_old_version_or_the_new_one(tmp_path: Path) -> None:
+    killed = killed_at_every_step(old_store(tmp_path / "old"), tmp_path / "killed")
     assert len(killed) > 15
     seen = [versions(folder / "state.db") for folder in killed]
     assert seen == sorted(seen, key=len)
@@ -152,8 +150,8 @@ def test_an_upgrade_that_is_killed_leaves_the_old_version_or_the_new_one(
         assert versions(copy) == {1}
 
 
-def test_the_copy_from_before_is_whole_and_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = old_store(tmp_path / "old", monkeypatch)
+def test_the_copy_from_before_is_whole_and_private(tmp_path: Path) -> None:
+    folder = old_store(tmp_path / "old")
     opened(folder).close()
     copy = folder / "state.db.before-2"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
@@ -225,8 +223,8 @@ POSTGRES = Path("/usr/lib/postgresql/15/bin")
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0 or not POSTGRES.is_dir(), reason="needs root and PostgreSQL 15")
-def test_the_core_runs_unchanged_on_postgresql(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = Path("/tmp") / f"supervise-pg-{os.getpid()}"
+def test_the_core_runs_unchanged_on_postgresql() -> None:
+    folder = Path(tempfile.gettempdir()) / f"supervise-pg-{os.getpid()}"
     folder.mkdir(mode=0o700)
     shutil.chown(folder, "postgres")
     core = "".join(f"{statement}\n" for one in OLD for statement in one.statements)

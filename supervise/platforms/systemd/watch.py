@@ -89,7 +89,8 @@ class Watch:
             self._asked[unit] |= changed
         elif unit in self._known:
             self._known[unit] |= changed
-            self._tell(unit)
+            if interface == UNIT:  # it always comes right after the other, and only both together are one moment
+                self._tell(unit)
         else:
             self._ask_about(unit, changed)
 
@@ -190,8 +191,6 @@ def _in_passing(state: UnitState, told: Phase | None, properties: Mapping[str, A
     if state.phase is Phase.FAILED and not state.by_request and not state.gave_up and told is not Phase.FAILED:
         restarts = properties.get("Restart", "no") != "no" and state.exit is not None
         return replace(state, phase=Phase.RESTARTING, by_request=None, gave_up=None) if restarts else state
-    if state.phase is Phase.ACTIVE and state.pid is None and state.exit is not None:
-        return None  # its main process is gone, and what follows from that comes with the next signal
     if state.phase in (Phase.INACTIVE, Phase.QUEUED) and told is Phase.RESTARTING:
         return None
     return state

@@ -1,0 +1,88 @@
+"""`supervise events`: what happened, when, why, and who was behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from supervise.cli.options import complete_agent, json_option, user_option
+
+if TYPE_CHECKING:
+    from supervise.places import Places
+
+
+@click.command()
+@click.argument("agent", required=False, shell_complete=complete_agent)
+@user_option
+@click.option("-n", "--lines", type=click.IntRange(1, 10_000), default=50, show_default=True, help="The last N events.")
+@click.option("--since", metavar="SPAN|TIME", help="'2h', '1d', or a time such as 2026-01-31T12:00.")
+@click.option("--until", metavar="SPAN|TIME", help="As --since.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with new events as they come.")
+@json_option
+def command(
+    agent: str | None, as_user: bool, lines: int, since: str | None, until: str | None, follow: bool, as_json: bool
+) -> None:
+    """Show what happened, when, and who was behind it.
+
+    Of one agent, or of all and the host. Times are those of the operating system where it has seen the fact itself.
+    """
+    import os
+
+    from supervise.cli.moments import moment
+    from supervise.cli.wanted import scope_of
+    from supervise.manifest import manifests
+    from supervise.places import places
+    from supervise.selection import select
+
+    there = places(scope_of(as_user), os.environ, uid=os.getuid())
+    name = None
+    if agent is not None:
+        specs = [spec for one in manifests(there) for spec in one.agents]
+        names = {spec.name for spec in select(specs, (agent,))}
+        name = names.pop() if len(names) == 1 else agent
+    query = {
+        "name": name,
+        "limit": lines,
+        "since": moment(since).isoformat() if since else None,
+        "until": moment(until).isoformat() if until else None,
+    }
+    asyncio.run(_show(there, query, follow=follow, as_json=as_json))
+
+
+async def _show(there: Places, query: dict[str, Any], *, follow: bool, as_json: bool) -> None:
+    from supervise.control.client import connect
+
+    async with connect(there.control) as control:
+        found = await control.ask("events", **query)
+        for event in found:
+            click.echo(_line(event, as_json=as_json))
+        if not found and not follow and not as_json:
+            click.secho("nothing has happened yet", dim=True)
+        if follow:
+            names = None if query["name"] is None else [query["name"]]
+            async for item in control.stream("watch", names=names, events=True):
+                if "event" in item:
+                    click.echo(_line(item["event"], as_json=as_json))
+
+
+def _line(event: dict[str, Any], *, as_json: bool) -> str:
+    """`Nov 28 03:19:55.903 sma  running → error  Crashed  It was killed by SIGKILL…  (systemd)`"""
+    import json
+    from datetime import datetime
+
+    from supervise.cli.output import MARKS
+    from supervise.model import Status
+    from supervise.text import shown
+
+    if as_json:
+        return json.dumps(event, ensure_ascii=False)
+    at = datetime.fromisoformat(event["at"]).astimezone()
+    after = event["after"]
+    change = f"{event['before'] or '–'} → {after}" if event["kind"] == "status" else event["kind"]
+    coloured = click.style(f"{change:<20}", fg=MARKS[Status(after)][1] if after else "cyan")
+    stamp = click.style(f"{at:%b %d %H:%M:%S}.{at.microsecond // 1000:03d}", dim=True)
+    who = shown(event["name"] or "(host)")
+    by = click.style(f"({shown(event['by'])})", dim=True)
+    return f"{stamp} {who:<16} {coloured} {event['reason']:<18} {shown(event['message'])} {by}"

@@ -1,0 +1,27 @@
+"""What the commands share that only the reconciler can carry out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from supervise.cli.wanted import scope_of
+from supervise.control.client import connect
+from supervise.manager import asker
+from supervise.manifest import manifests
+from supervise.places import Places, places
+from supervise.selection import select
+
+
+def ask_about(word: str, as_user: bool, op: str, **args: Any) -> list[str]:
+    """Ask for one operation on the agents that a word means; gives their names. Raises Unreachable, Refused."""
+    there = places(scope_of(as_user), os.environ, uid=os.getuid())
+    names = [spec.name for spec in select([spec for one in manifests(there) for spec in one.agents], (word,))]
+    asyncio.run(_ask(there, op, names=names, by=asker(), **args))
+    return names
+
+
+async def _ask(there: Places, op: str, **args: Any) -> None:
+    async with connect(there.control) as control:
+        await control.ask(op, **args)
