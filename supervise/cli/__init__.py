@@ -39,7 +39,7 @@ COMMANDS = {
         "env": "Print the environment that an agent gets.",
     },
     "On supervise": {
-        "reconcile": "Keep every agent's status true: the daemon.",
+        "reconcile": "Keep the status of all agents true, until stopped.",
         "doctor": "Say what is wrong with this installation, and what to do.",
         "completion": "Print the completion script of a shell.",
     },

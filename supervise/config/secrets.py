@@ -26,7 +26,7 @@ def secret_source(text: Scalar) -> SecretSource:
 def secret_only(text: Scalar) -> SecretSource:
     """For addresses that give whoever knows them the right to write there."""
     if not text.startswith(("file:", "encrypted:")):
-        raise ValueError("whoever knows this address may use it, so it is a secret: write file:PATH or encrypted:PATH")
+        raise ValueError("whoever knows this address may use it, so it is a secret: write file:PATH")
     return secret_source(text)
 
 

@@ -26,7 +26,7 @@ from supervise.model import Action, ActionKind
 from supervise.places import Places
 from supervise.platforms import Platform, UnitChanges
 from supervise.platforms.systemd.enablement import daemon_enabled, enabled_units, target_enabled
-from supervise.platforms.systemd.units import RECONCILER, SOCKETS
+from supervise.platforms.systemd.units import DAEMON, RECONCILER, SOCKETS
 
 Report = Callable[[str], None]
 
@@ -56,7 +56,7 @@ async def apply(plan: Plan, platform: Platform, *, places: Places, old: Manifest
     kept_agents = {unit.removeprefix("agent@").rpartition(".")[0] for unit in kept}
     spared = {None, *kept_agents} if kept else set()  # its own files, and the shared ones that its unit needs
     changes = [change for change in changes if not (change.kind is Kind.REMOVE and change.agent in spared)]
-    disable = tuple(unit for unit in plan.disable if not kept or unit not in (*kept, TARGET))
+    disable = tuple(unit for unit in plan.disable if not kept or unit not in (*kept, TARGET, *DAEMON))
     if changes or plan.enable or disable:
         write_journal(places, Journal(plan.project, tuple(changes), plan.enable, disable))
     if disable:

@@ -354,7 +354,7 @@ def test_agents_are_completed_by_name_over_all_projects(words: list[str]) -> Non
 @pytest.mark.usefixtures("installed")
 def test_projects_and_commands_are_completed_too() -> None:
     assert completions(["status", "-p"], "zz_t") == ["zz_trading"]
-    assert completions([], "re") == ["render", "restart", "release"]
+    assert completions([], "re") == ["render", "restart", "release", "reconcile"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

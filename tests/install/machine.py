@@ -17,7 +17,9 @@ from supervise.model import (
     LogQuery,
     Outcome,
     Phase,
+    Ping,
     ProcessId,
+    Requirement,
     Scope,
     Snapshot,
     UnitFile,
@@ -44,6 +46,10 @@ class Machine:
 
     # --- For tests ---
 
+    def agents_up(self) -> set[str]:
+        """What runs, but for our own daemon."""
+        return self.running - set(units.DAEMON)
+
     def files(self) -> dict[Path, str]:
         """What systemd would load: every file below the units' folder but hidden ones and links."""
         found = (path for path in self.places.units.rglob("*") if path.is_file() and not path.is_symlink())
@@ -59,7 +65,9 @@ class Machine:
     def units(self, specs: Iterable[AgentSpec], *, places: Places, version: int) -> Iterator[UnitFile]:
         return units.units(specs, places=places, version=version)
 
-    async def snapshot(self, names: Collection[str] | None = None, *, endings: bool = True) -> Snapshot:
+    async def snapshot(
+        self, names: Collection[str] | None = None, *, known: Collection[str] = (), endings: bool = True
+    ) -> Snapshot:
         there = {unit.removeprefix("agent@").removesuffix(".service") for unit in self.running}
         states = {
             name: UnitState(
@@ -68,7 +76,7 @@ class Machine:
                 Phase.ACTIVE if units.unit_name(name) in self.running else Phase.INACTIVE,
                 timer_active=units.timer_name(name) in self.running,
             )
-            for name in (there if names is None else names)
+            for name in {*(there if names is None else names), *known}
         }
         return Snapshot(states, NOW)
 
@@ -103,6 +111,15 @@ class Machine:
             self._hear("reload")
             self.loaded = self.files()
 
+    async def pings(self, names: Collection[str]) -> Mapping[str, Ping]:
+        return {}
+
+    async def needing_reload(self, names: Collection[str]) -> frozenset[str]:
+        return frozenset()
+
+    async def requirements(self, unit_names: Collection[str]) -> Mapping[str, Requirement]:
+        return {}
+
     async def processes(self) -> Mapping[str, frozenset[ProcessId]] | None:
         return None
 
@@ -123,5 +140,8 @@ class Machine:
             raise PlatformError(f"Unit file {unit} does not exist.")
 
     def _link(self, unit: str) -> Path:
-        target = self.places.boot_target if unit == "supervise.target" else "supervise.target"
+        if unit.startswith("supervise"):
+            target = "sockets.target" if unit.endswith(".socket") else self.places.boot_target
+        else:
+            target = "supervise.target"
         return self.places.units / f"{target}.wants" / unit

@@ -27,7 +27,7 @@ from supervise.model import (
     Scope,
     UnitState,
 )
-from supervise.platforms.systemd.units import units
+from supervise.platforms.systemd.units import DAEMON, RECONCILER, units
 from tests.nouns import NOW, copy, places_in, spec, state
 
 THERE = places_in(Path("/host"))
@@ -62,8 +62,9 @@ def installed(*specs: AgentSpec, **changes: Any) -> Disk:
     return replace(
         NOTHING,
         files={change.path: change.after or "" for change in done.changes},
-        enabled=frozenset(done.enable) - {"supervise.target"},
+        enabled=frozenset(done.enable) - {"supervise.target", *DAEMON},
         target_enabled=True,
+        daemon_enabled=frozenset(DAEMON),
         manifests={"trading": done.manifest},
         **changes,
     )
@@ -252,7 +253,9 @@ def test_shared_files_stay_while_another_project_is_installed() -> None:
 def test_shared_files_go_with_the_last_project() -> None:
     made = planned(REMOVAL, installed(SMA))
     assert SLICE in files_of(made, Kind.REMOVE)
-    assert made.disable == made.stop == ("agent@sma.service", "supervise.target")
+    assert made.stop == ("agent@sma.service", "supervise.target")
+    assert made.disable == ("agent@sma.service", "supervise.target", *DAEMON)
+    assert made.last
     assert made.manifest is None
     assert made.manifest_changes
 
@@ -274,22 +277,32 @@ OFF = replace(SMA, auto_start=False)
 
 def test_what_is_new_is_enabled_a_job_by_its_timer() -> None:
     assert enablement(target(SMA, JOB)) == (
-        {"agent@sma.service", "agent@nightly.timer", "supervise.target"},
+        {"agent@sma.service", "agent@nightly.timer", "supervise.target", *DAEMON},
         set(),
     )
 
 
 def test_what_does_not_start_at_boot_is_not_enabled() -> None:
-    assert enablement(target(OFF)) == ({"supervise.target"}, set())
+    assert enablement(target(OFF)) == ({"supervise.target", *DAEMON}, set())
 
 
 def test_the_target_is_enabled_by_the_first_project_only() -> None:
     disk = and_another_project(NOTHING, spec("page"))
-    assert enablement(target(SMA), disk) == ({"agent@sma.service"}, set())
+    assert enablement(target(SMA), disk) == ({"agent@sma.service", *DAEMON}, set())
 
 
 def test_a_target_that_is_enabled_already_is_not_enabled_again() -> None:
-    assert enablement(target(OFF), replace(NOTHING, target_enabled=True)) == (set(), set())
+    assert enablement(target(OFF), replace(NOTHING, target_enabled=True)) == (set(DAEMON), set())
+
+
+def test_a_daemon_that_somebody_disabled_stays_so() -> None:
+    assert enablement(target(SMA), replace(installed(SMA), daemon_enabled=frozenset())) == (set(), set())
+
+
+def test_a_changed_daemon_is_started_anew() -> None:
+    older = stamped("[Service]\n", version=__version__)
+    assert planned(target(SMA), with_file(installed(SMA), THERE.units / RECONCILER, older)).daemon_changes
+    assert not planned(target(SMA), with_file(installed(SMA), SLICE, older)).daemon_changes
 
 
 def test_a_changed_auto_start_is_carried_out() -> None:

@@ -31,6 +31,7 @@ SOCKETS = ("supervise-reconciler.socket", "supervise-agent.socket")
 DAEMON = (*SOCKETS, RECONCILER)
 """The units of our own daemon; a beat would start it again, so its sockets are stopped first and started first."""
 AGENTS_GROUP = "supervise-agents"
+PYTHON = sys.executable
 SHARED_UNITS = ("agent@.service", "supervise.slice", "supervise-wave@.target")
 RESTARTS = {RestartPolicy.ALWAYS: "always", RestartPolicy.ON_FAILURE: "on-failure", RestartPolicy.NEVER: "no"}
 BACKOFF_SINCE = 254
@@ -84,12 +85,12 @@ def shared_files(places: Places) -> Iterator[UnitFile]:
         yield UnitFile(places.polkit, rules)
 
 
-def daemon_files(places: Places, *, python: str = sys.executable) -> Iterator[UnitFile]:
+def daemon_files(places: Places) -> Iterator[UnitFile]:
     """The reconciler and its two sockets. It is run by the interpreter that installs it."""
     system = places.scope is Scope.SYSTEM
     asked = ("-m", "supervise", "reconcile") if system else ("-m", "supervise", "reconcile", "--user")
     contexts: dict[str, dict[str, object]] = {
-        RECONCILER: {"command": command((python, "-P", *asked)), "boot_target": places.boot_target},
+        RECONCILER: {"command": command((PYTHON, "-P", *asked)), "boot_target": places.boot_target},
         SOCKETS[0]: {"path": rest_of_line(places.control)},
         SOCKETS[1]: {"path": rest_of_line(places.agent_socket)},
     }

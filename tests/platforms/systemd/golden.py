@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from unittest.mock import patch
 
 import yaml
 from pydantic import TypeAdapter
 
 from supervise.model import AgentSpec, Scope
 from supervise.places import SYSTEM, user_places
-from supervise.platforms.systemd.units import shared_files
+from supervise.platforms.systemd import units
 from supervise.render import render
 
 CASES = Path(__file__).parents[2] / "golden/systemd"
@@ -30,8 +31,9 @@ def rendered(case: Path) -> dict[str, str]:
     given = yaml.safe_load((case / "specs.yaml").read_text(encoding="utf-8"))
     places = PLACES[Scope(given.get("scope", "system"))]
     specs = SPECS.validate_python(given["agents"])
-    shared = {file.path for file in shared_files(places)} if specs else set()
-    files = render(specs, places=places, version=given.get("version", 252))
+    with patch.object(units, "PYTHON", "/opt/supervise/bin/python"):
+        shared = {file.path for file in units.shared_files(places)} if specs else set()
+        files = render(specs, places=places, version=given.get("version", 252))
     return {str(file.path.relative_to("/")): file.content for file in files if file.path not in shared}
 
 
