@@ -39,6 +39,8 @@ MASKED = (
     "systemd-timesyncd.service",
 )
 """What a real machine runs by itself and a test has no use for."""
+REBOOTED = 133
+"""How nspawn ends, with --keep-unit, when whoever started it is to start it again."""
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -79,6 +81,16 @@ class Lab:
         self._start(timeout)
         self._open_limiters()
         return self
+
+    def reboot(self, timeout: float = 60) -> None:
+        """An orderly restart: what is on the disk stays, what was in memory, in /run or mounted by hand is gone."""
+        assert self._process is not None
+        self.run("systemctl", "reboot", check=False)
+        code = self._process.wait(timeout)
+        assert code == REBOOTED, f"the lab ended with {code}"
+        self.init = ""
+        self._start(timeout)
+        self._open_limiters()
 
     def run(
         self, *argv: str | Path, check: bool = True, timeout: float = 120, user: str | None = None, **more: object

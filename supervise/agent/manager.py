@@ -11,7 +11,7 @@ import atexit
 import os
 import socket
 
-from sdnotify import SystemdNotifier  # type: ignore[import-untyped]
+from sdnotify import SystemdNotifier
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

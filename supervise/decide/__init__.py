@@ -7,7 +7,7 @@ Pure: no I/O, no clock, no logging. Level, not edge: decided twice, nothing more
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -42,7 +42,7 @@ from supervise.model import (
     World,
 )
 
-__all__ = ["AS_WANTED", "FULL", "Case", "Verdict", "concluded", "copies", "decide", "judge", "manages"]
+__all__ = ["AS_WANTED", "FULL", "Case", "Verdict", "concluded", "copies", "decide", "judge"]
 
 UNSEEN = timedelta(seconds=5)
 """So long the last row stands while the platform cannot be asked."""
@@ -66,10 +66,14 @@ def decide(world: World, *, now: Instant, only: Collection[str] | None = None) -
     if world.host.unseen_since is not None:
         return _unseen(world, now=now)
     names = world.desired if only is None else [name for name in only if name in world.desired]
-    mass = _many(world, Reason.QUARANTINED)
-    decided = {name: _agent(name, world, now=now, mass=mass) for name in names}
+    before = _shared(world, world.rows)
+    decided = {name: _agent(name, world, now=now, shared=before) for name in names}
+    rows = {**world.rows, **{name: one.row for name, one in decided.items()}}
+    shared = _shared(world, rows)
+    if shared != before:
+        decided = {name: _agent(name, world, now=now, shared=shared) for name in names}
+    disturbance = [_told_once(reason, world, rows, now=now) for reason in SHARED if reason in shared - before]
     decided |= _unmanaged(world, now=now, only=only)
-    decided, disturbance = _without_mass_restart(decided, world, now=now)
     return Decision(
         rows={name: one.row for name, one in decided.items() if one.row is not world.rows.get(name)},
         actions=tuple(one.action for one in decided.values() if one.action),
@@ -79,15 +83,10 @@ def decide(world: World, *, now: Instant, only: Collection[str] | None = None) -
     )
 
 
-def manages(world: World, name: str) -> bool:
-    """Whether anything is to be said of this name at all."""
-    return name in world.desired or name in world.rows
-
-
 # --- One agent -------------------------------------------------------------------------------------------------------
 
 
-def _agent(name: str, world: World, *, now: Instant, mass: bool) -> _Decided:
+def _agent(name: str, world: World, *, now: Instant, shared: Collection[Reason]) -> _Decided:
     spec, last = world.desired[name], world.rows.get(name)
     if last is None and spec.renamed_from and spec.renamed_from not in world.desired:
         last = world.rows.get(spec.renamed_from)
@@ -95,7 +94,8 @@ def _agent(name: str, world: World, *, now: Instant, mass: bool) -> _Decided:
     if seen.unit is None:
         past = last.past if last else Past(boot=now.boot)
     else:
-        past = fold(last, spec, seen.unit, seen.beat, now=now, mass=mass)
+        mass = Reason.QUARANTINED in shared
+        past = fold(last, spec, seen.unit, seen.beat, now=now, mass=mass, acting=seen.acting)
     case = Case(
         spec,
         seen,
@@ -111,7 +111,8 @@ def _agent(name: str, world: World, *, now: Instant, mass: bool) -> _Decided:
     if not same or past.seen_since is None:
         case = replace(case, past=replace(past, seen_since=now.monotonic))
     unit = case.unit if seen.unit else None
-    todo = remedy(verdict, case, unit) if unit else None
+    spared = verdict.reason is Reason.SILENT and Reason.SILENT in shared
+    todo = remedy(verdict, case, unit) if unit and not spared else None
     row = _row(case, unit, verdict, todo.past if todo else case.past, last, world)
     events = _events(last, row, case, unit)
     if last is not None and replace(row, updated_at=last.updated_at, last_heartbeat=last.last_heartbeat) == last:
@@ -146,7 +147,7 @@ def _row(
         incarnation=unit.incarnation if unit and unit.incarnation else (last.incarnation if last else None),
         boot=now.boot,
         started_at=unit.started_at if unit else (last.started_at if last else None),
-        restarts=unit.restarts if unit else 0,
+        restarts=unit.restarts if unit else (last.restarts if last else 0),
         last_heartbeat=heartbeat,
         source=source,
         last_error=_last_error(verdict, last),
@@ -218,7 +219,7 @@ def _events(last: StatusRow | None, row: StatusRow, case: Case, unit: UnitState 
         row.observed_reason,
     ):
         return (status_event(last, row, at=at, intent=case.intent),)
-    if unit and last.incarnation != row.incarnation and len(row.past.deaths) > len(last.past.deaths):
+    if unit and last.incarnation != row.incarnation and row.past.deaths[-1:] > last.past.deaths[-1:]:
         return (death_event(row, unit, at=unit.left_active or at),)
     return ()
 
@@ -254,42 +255,29 @@ def _unseen(world: World, *, now: Instant) -> Decision:
     if now.monotonic - since < UNSEEN:
         return Decision({}, wakes={name: since + UNSEEN for name in world.desired})
     blind = replace(world, observed={}, host=replace(world.host, unseen_since=None))
-    decided = {name: _agent(name, blind, now=now, mass=False) for name in world.desired}
+    decided = {name: _agent(name, blind, now=now, shared=()) for name in world.desired}
     return Decision(
         rows={name: one.row for name, one in decided.items() if one.row is not world.rows.get(name)},
         events=tuple(event for one in decided.values() for event in one.event),
     )
 
 
-def _many(world: World, reason: Reason) -> bool:
-    count = sum(row.observed_reason is reason for row in world.rows.values())
-    return count >= FEWEST and count > MASS * len(world.desired)
+def _shared(world: World, rows: Mapping[str, StatusRow]) -> frozenset[Reason]:
+    """What has come over so many agents at once that it has one cause, which no restart cures."""
+    counts = {reason: _count(world, rows, reason) for reason in SHARED}
+    return frozenset(one for one, count in counts.items() if count >= FEWEST and count > MASS * len(world.desired))
 
 
-def _without_mass_restart(
-    decided: dict[str, _Decided], world: World, *, now: Instant
-) -> tuple[dict[str, _Decided], tuple[Event, ...]]:
-    """Many that fall silent or are given up at once have one cause, which no restart cures: told once, as one event."""
-    events = []
-    for reason, text in MASS_TEXTS.items():
-        rows = {**world.rows, **{name: one.row for name, one in decided.items()}}
-        after = _many(replace(world, rows=rows), reason)
-        if after and not _many(world, reason):
-            count = sum(row.observed_reason is reason for row in rows.values())
-            events.append(host_event(reason, text.format(count=count, all=len(world.desired)), now=now))
-        if after and reason is Reason.SILENT:
-            decided = {name: _spared(one, world.rows.get(name)) for name, one in decided.items()}
-    return decided, tuple(events)
+def _count(world: World, rows: Mapping[str, StatusRow], reason: Reason) -> int:
+    return sum(name in rows and rows[name].observed_reason is reason for name in world.desired)
 
 
-def _spared(one: _Decided, last: StatusRow | None) -> _Decided:
-    if one.action is None or one.row.observed_reason is not Reason.SILENT:
-        return one
-    past = replace(last.past, seen_since=one.row.past.seen_since) if last else one.row.past
-    return replace(one, action=None, row=replace(one.row, past=past))
+def _told_once(reason: Reason, world: World, rows: Mapping[str, StatusRow], *, now: Instant) -> Event:
+    text = SHARED[reason].format(count=_count(world, rows, reason), all=len(world.desired))
+    return host_event(reason, text, now=now)
 
 
-MASS_TEXTS = {
+SHARED = {
     Reason.SILENT: "{count} of {all} agents are silent at once; none is restarted for it.",
     Reason.QUARANTINED: "{count} of {all} agents are quarantined at once; they are tried again within 2 min.",
 }
@@ -304,6 +292,7 @@ def _unmanaged(world: World, *, now: Instant, only: Collection[str] | None) -> d
         if seen.unit.phase in (Phase.ABSENT, Phase.INACTIVE) and not seen.inside:
             continue
         last = world.rows.get(name)
+        known = last if last and last.observed_reason is Reason.UNMANAGED else None
         row = StatusRow(
             name=name,
             title=f"{name} (unmanaged)",
@@ -314,7 +303,7 @@ def _unmanaged(world: World, *, now: Instant, only: Collection[str] | None) -> d
             status=Status.WARNING,
             reason=Reason.UNMANAGED,
             message="Its unit is loaded, but no project has it; `systemctl stop` ends it.",
-            since=last.since if last else now.wall,
+            since=known.since if known else now.wall,
             observed_status=Status.WARNING,
             observed_reason=Reason.UNMANAGED,
             pid=seen.unit.pid,
@@ -324,10 +313,9 @@ def _unmanaged(world: World, *, now: Instant, only: Collection[str] | None) -> d
             updated_at=now.wall,
             past=Past(boot=now.boot),
         )
-        if last and last.observed_reason is Reason.UNMANAGED and replace(row, updated_at=last.updated_at) == last:
-            row = last
-        event = () if row is last else (status_event(last, row, at=now.wall, intent=None),)
-        found[name] = _Decided(row, event)
+        if known and replace(row, updated_at=known.updated_at) == known:
+            row = known
+        found[name] = _Decided(row, () if known else (status_event(last, row, at=now.wall, intent=None),))
     return found
 
 

@@ -21,6 +21,7 @@ from supervise.model import (
     StatusRow,
     UnitState,
 )
+from supervise.text import shown
 
 US = "supervise"
 MANAGER = "systemd"
@@ -112,7 +113,8 @@ def _behind(row: StatusRow, intent: Intent | None) -> str:
     if row.reason is Reason.LOCKED and row.lock:
         return row.lock.by
     if row.observed_reason is Reason.STOPPED_BY_OPERATOR:
-        return intent.by if intent and intent.kind is IntentKind.STOP and intent.by in row.message else SOMEBODY
+        named = intent and intent.kind is IntentKind.STOP and row.message.startswith(f"{shown(intent.by)} ")
+        return intent.by if intent and named else SOMEBODY
     if row.observed_reason in (Reason.QUARANTINED, Reason.CRASH_LOOPING, Reason.NOT_OBSERVED):
         return US
     return MANAGER

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from supervise.decide.judge import current_beat
+from supervise.decide.judge import current_beat, remembered
 from supervise.model import (
+    FOREVER,
     AgentSpec,
     Beat,
     Ending,
@@ -38,9 +39,16 @@ ON_TIME = timedelta(seconds=10)
 
 
 def fold(
-    last: StatusRow | None, spec: AgentSpec, unit: UnitState, beat: Beat | None, *, now: Instant, mass: bool = False
+    last: StatusRow | None,
+    spec: AgentSpec,
+    unit: UnitState,
+    beat: Beat | None,
+    *,
+    now: Instant,
+    mass: bool = False,
+    acting: bool = False,
 ) -> Past:
-    """The past of an agent up to now. `mass`: many agents of the host are quarantined."""
+    """The past of an agent up to now. `mass`: many agents of the host are quarantined; `acting`: we are at it."""
     past = last.past if last and last.past.boot == now.boot else Past(boot=now.boot)
     before = last.incarnation if last and last.boot == now.boot else None
     steps: tuple[Callable[[Past], Past], ...] = (
@@ -48,7 +56,7 @@ def fold(
         lambda past: _deaths(past, spec, unit, now),
         lambda past: _endings(past, unit),
         lambda past: _settled(past, spec, unit, now),
-        lambda past: _retries(past, spec, unit, now, mass=mass),
+        lambda past: past if acting else _retries(past, spec, unit, now, mass=mass),
         lambda past: _beats(past, beat, unit),
         lambda past: _runs(past, spec, unit, now),
     )
@@ -93,10 +101,8 @@ def _deaths(past: Past, spec: AgentSpec, unit: UnitState, now: Instant) -> Past:
     if unit.phase in DEAD and not unit.by_request and life and past.counted != life and not spec.schedule:
         died = unit.ended_monotonic or now.monotonic
         past = replace(past, deaths=(*past.deaths, died), counted=life)
-    if not past.deaths or spec.restart.loop is None:
-        return past
-    oldest = now.monotonic - spec.restart.loop.interval
-    kept = tuple(at for at in past.deaths if at > oldest)[-MOST_DEATHS:]
+    loop = spec.restart.loop
+    kept = tuple(at for at in past.deaths if loop is None or at > now.monotonic - loop.interval)[-MOST_DEATHS:]
     return replace(past, deaths=kept) if kept != past.deaths else past
 
 
@@ -122,11 +128,13 @@ def _settled(past: Past, spec: AgentSpec, unit: UnitState, now: Instant) -> Past
 
 def _retries(past: Past, spec: AgentSpec, unit: UnitState, now: Instant, *, mass: bool) -> Past:
     """When what is given up is tried again. The moment stands until the try is made."""
-    if not (unit.phase in DOWN and (unit.gave_up or past.quarantined)):
+    if not (unit.phase in DOWN and (remembered(unit, past).gave_up or past.quarantined)):
         return past
     if spec.quarantine is None or spec.restart.policy is RestartPolicy.NEVER:
         return past
-    if past.retry_at is not None and past.retry_life == unit.incarnation:
+    longest = MASS_MAX * (1 + SPREAD) if mass else FOREVER
+    same_life = unit.incarnation in (None, past.retry_life)  # None: systemd has forgotten the unit
+    if past.retry_at is not None and same_life and past.retry_at - now.monotonic <= longest:
         return past
     return waiting(past, spec.quarantine, now, life=unit.incarnation, seed=spec.name, mass=mass)
 

@@ -36,6 +36,8 @@ REMEDIES = {
 STARTS = (ActionKind.START, ActionKind.RESET_AND_START, ActionKind.RESTART)
 NEVER_STARTED = timedelta(seconds=5)
 """How long an agent must be seen as not started: its manager may be about to."""
+AFTER_SUCCESS = timedelta(seconds=2)
+"""What was done may take a moment to be seen: until then it is not done again."""
 AFTER_FAILURE = timedelta(seconds=30)
 """After an action that came to nothing."""
 AFTER_DENIAL = timedelta(minutes=5)
@@ -80,7 +82,7 @@ def concluded(row: StatusRow, action: Action, outcome: Outcome, *, now: Instant)
     """The row after an action has ended: of one in vain it remembers why, and waits."""
     past = row.past
     if outcome.ok:
-        past = replace(past, not_before=None, blocked="")
+        past = replace(past, not_before=now.monotonic + AFTER_SUCCESS, blocked="")
     else:
         wait = AFTER_DENIAL if outcome.denied else AFTER_FAILURE
         past = replace(past, asked=False, not_before=now.monotonic + wait, blocked=outcome.detail.rstrip("."))
@@ -91,11 +93,11 @@ def _begun(past: Past, case: Case, unit: UnitState, reason: Reason) -> Past:
     """The past once the action is under way. The wait after a start grows with each one that did not last."""
     quarantine = case.spec.quarantine or RETRY
     if reason is Reason.CRASH_LOOPING:
-        parked = replace(past, quarantined=True, half_open=False)
+        parked = replace(past, quarantined=True)
         return waiting(parked, quarantine, case.now, life=unit.incarnation, seed=case.spec.name)
     if reason is Reason.HELD:
         return replace(past, not_before=case.now.monotonic + AFTER_FAILURE)
-    begun = replace(past, asked=True, attempts=past.attempts + 1, retry_at=None, next_try=None)
+    begun = replace(past, asked=True, attempts=past.attempts + 1, retry_at=None)
     if reason is Reason.QUARANTINED:
         return replace(begun, half_open=True)
     return waiting(begun, quarantine, case.now, life=unit.incarnation, seed=case.spec.name)
@@ -118,7 +120,9 @@ def _after_backoff(case: Case, unit: UnitState, past: Past) -> timedelta | None:
 
 def _once_required_is_there(case: Case, unit: UnitState, past: Past) -> timedelta | None:
     requirements = case.seen.requirements.values()
-    if not requirements or not all(one.active for one in requirements):
+    if case.spec.restart.policy is RestartPolicy.NEVER or not requirements:
+        return None
+    if not all(one.active for one in requirements):
         return None
     return past.retry_at or timedelta()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 import uuid
 from collections import deque
@@ -277,6 +278,8 @@ class Writer:
         """The store, open, with its file in its place. Raises StoreError."""
         if self._store and not self._damaged and self._store.intact():
             return self._store
+        if self._store and not os.path.exists(self._path):  # noqa: PTH110  # which never raises
+            self._note("StoreGone", f'The store "{self._path}" was gone; what is known is written anew.')
         self._let_go()
         if self._damaged:
             self._put_aside()
@@ -330,6 +333,7 @@ class Writer:
 
     def _note(self, reason: str, message: str) -> None:
         """What became of the store is an event of the host, written with what comes next."""
+        logging.getLogger(__name__).warning("%s", message)
         event = Event(uuid.uuid4().hex, "", now().wall, EventKind.HOST, None, None, reason, message, OURSELVES)
         with self._wake:
             self._lost += self._waiting.add(Change(events=(event,)))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -91,21 +92,29 @@ def environment(**settings: str) -> Mapping[str, str]:
     return {**plain, "SUPERVISE_SINGLE": "0", "SUPERVISE_AGENT_SOCKET": "/nonexistent/agent.sock", **settings}
 
 
-def start(code: str, **settings: str) -> subprocess.Popen[str]:
-    """A program that uses the library; every warning in it is an error."""
-    return subprocess.Popen(
+@contextmanager
+def started(code: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
+    """A program that uses the library; every warning in it is an error. Killed at the end, with all that it started."""
+    process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", PREAMBLE + dedent(code)],
         env=environment(**settings),
         text=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        start_new_session=True,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def ended(code: str, **settings: str) -> tuple[int, str, str]:
     """How such a program ended: its exit code, and what it wrote to its output and its errors."""
-    with start(code, **settings) as process:
+    with started(code, **settings) as process:
         out, err = process.communicate(timeout=20)
     return process.returncode, out, err
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-import signal
 
 import pytest
 
-from tests.agent.listening import Listener, ended, ran, start
+from tests.agent.listening import Listener, ended, ran, started
 
 
 def heard_by(systemd: Listener, supervisor: Listener) -> dict[str, str]:
@@ -100,7 +99,7 @@ def test_a_full_queue_blocks_nobody_and_the_next_beat_makes_up_for_it(systemd: L
         sys.stdin.readline()
         agent.beat("new")
     """
-    with start(code, SUPERVISE_WATCHDOG_USEC="30000000", **heard_by(systemd, supervisor)) as agent:
+    with started(code, SUPERVISE_WATCHDOG_USEC="30000000", **heard_by(systemd, supervisor)) as agent:
         assert agent.stdout is not None
         assert float(agent.stdout.readline()) < 2
         systemd.waiting()
@@ -119,7 +118,7 @@ def test_ready_is_tried_again_for_a_few_milliseconds(systemd: Listener) -> None:
         print("now", flush=True)
         agent.ready("serving")
     """
-    with start(code, NOTIFY_SOCKET=str(systemd.path)) as agent:
+    with started(code, NOTIFY_SOCKET=str(systemd.path)) as agent:
         assert agent.stdout is not None
         agent.stdout.readline()
         while (message := systemd.heard()) == "":
@@ -269,11 +268,10 @@ def test_an_agent_made_anew_still_has_its_manager(systemd: Listener) -> None:
 
 def test_a_hung_loop_falls_silent(systemd: Listener, supervisor: Listener) -> None:
     code = "agent = Agent('feed'); agent.beat()\nprint('hangs', flush=True)\nsignal.pause()"
-    with start(code, WATCHDOG_USEC="30000", **heard_by(systemd, supervisor)) as agent:
+    with started(code, WATCHDOG_USEC="30000", **heard_by(systemd, supervisor)) as agent:
         assert agent.stdout is not None
         agent.stdout.readline()
         assert (len(systemd.messages()), len(supervisor.beats())) == (1, 1)
         for listener in (systemd, supervisor):
             with pytest.raises(TimeoutError):
                 listener.raw(timeout=0.2)
-        agent.send_signal(signal.SIGKILL)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from supervise.agent.claim import unit_of
-from tests.agent.listening import Listener, ended, ran, start
+from tests.agent.listening import Listener, ended, ran, started
 
 PLACE = """
 from supervise.agent import claim
@@ -32,13 +32,10 @@ def host(tmp_path: Path) -> dict[str, str]:
 def first(code: str = "", **settings: str) -> Iterator[subprocess.Popen[str]]:
     """A copy that holds its claim until it is told to end."""
     program = f"{PLACE}\nagent = Agent('feed')\nprint('claimed', flush=True)\n{code}\nsys.stdin.readline()"
-    with start(program, **settings) as process:
+    with started(program, **settings) as process:
         assert process.stdout is not None
-        try:
-            assert process.stdout.readline() == "claimed\n"
-            yield process
-        finally:
-            process.kill()
+        assert process.stdout.readline() == "claimed\n"
+        yield process
 
 
 def test_a_second_copy_ends_with_a_sentence_about_the_first(host: dict[str, str], systemd: Listener) -> None:
@@ -63,7 +60,7 @@ def test_the_file_says_who_holds_it(host: dict[str, str]) -> None:
 
 def test_another_name_is_another_claim(host: dict[str, str]) -> None:
     with first(**host):
-        assert ran(PLACE + "Agent('feed.2'); Agent('../feed'); Agent('..'); print('runs')", **host) == "runs\n"
+        assert ran(PLACE + "Agent('feed.2'); print('runs')", **host) == "runs\n"
         assert ran(SECOND, **host, SUPERVISE_AGENT="feed.1") == "runs\n"
 
 
@@ -92,12 +89,10 @@ def test_a_child_that_outlives_its_agent_does_not_keep_the_claim(host: dict[str,
     with first(f"{children[how]}\nprint(child, flush=True)", **host) as copy:
         assert copy.stdout is not None
         child = int(copy.stdout.readline())
-        try:
-            copy.kill()
-            copy.wait()
-            assert ran(SECOND, **host) == "runs\n"
-        finally:
-            subprocess.run(["kill", "-9", str(child)], check=True)
+        copy.kill()
+        copy.wait()
+        assert ran(SECOND, **host) == "runs\n"
+        assert Path(f"/proc/{child}").exists()
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
@@ -152,6 +147,13 @@ def test_the_machines_folder_comes_first_then_the_users_then_a_temporary_one(
     assert where(**host) == f"{tmp_path}/runtime/supervise/claim/feed"
     del host["XDG_RUNTIME_DIR"]
     assert where(**host) == f"{tmp_path}/supervise-claim-{uid}/feed"
+
+
+@pytest.mark.parametrize("name", ["../feed", "..", ".", "a/b", "Żółty agent", "feed\n"])
+def test_whatever_its_name_is_a_claim_stays_in_its_folder(host: dict[str, str], tmp_path: Path, name: str) -> None:
+    found = where(**host, SUPERVISE_AGENT=name)
+    assert Path(found).parent == tmp_path / "claim" / str(tmp_path.stat().st_uid)
+    assert Path(found).is_file()
 
 
 @pytest.mark.parametrize("trap", ["a link", "open to others", "a file"])

@@ -25,6 +25,7 @@ def test_the_file_wins_over_the_variable(tmp_path: Path) -> None:
         (b"key\r\n", "key"),
         (b"key\n\n", "key\n"),
         (b" key ", " key "),
+        (b"-----BEGIN\r\nkey\r\n", "-----BEGIN\r\nkey"),
         (b"\n", ""),
         (b"", ""),
         ("zażółć\n".encode(), "zażółć"),

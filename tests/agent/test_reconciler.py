@@ -111,11 +111,12 @@ def test_the_written_address_wins_then_the_machine_then_the_user(
 
 
 def test_a_machine_wide_socket_that_is_not_for_us_is_passed_over(tmp_path: Path) -> None:
-    system = tmp_path / "agent.sock"
-    system.touch(mode=0o400)
+    (tmp_path / "agent.sock").touch(mode=0o400)
+    tmp_path.chmod(0o755)
     code = f"""
         from supervise.agent import reconciler
-        reconciler.SYSTEM = {str(system)!r}
+        reconciler.SYSTEM = "agent.sock"
+        os.chdir({str(tmp_path)!r})
         if os.geteuid() == 0:  # who may write anywhere
             os.setuid(65534)
         print(reconciler.address({{"XDG_RUNTIME_DIR": "/run/user/7"}}))

@@ -135,6 +135,10 @@ def test_metadata_that_cannot_be_sent_leaves_a_mark(metadata: Any, mark: str) ->
     assert told["activity"] == "page 3"
 
 
+def test_half_a_character_in_metadata_costs_no_more_than_itself() -> None:
+    assert json.loads(datagram({"metadata": {"name": "a\ud800b"}}))["metadata"] == {"name": "a?b"}
+
+
 def test_metadata_that_goes_round_in_a_circle_leaves_a_mark() -> None:
     circle: dict[str, Any] = {}
     circle["self"] = circle

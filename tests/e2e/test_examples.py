@@ -53,11 +53,20 @@ def project() -> str:
     return yaml.safe_dump({"version": 1, "project": "everywhere", "agents": agents}, sort_keys=False)
 
 
+def install_agent_library(lab: Lab, venv: str) -> None:
+    """As its wheel lays it: the package and what it needs, nothing else of supervise."""
+    lab.sh(
+        f"cd {venv}/lib/python3*/site-packages; mkdir supervise; cp -r /opt/supervise/supervise/agent supervise/;"
+        "cp /opt/supervise/.venv/lib/python3*/site-packages/sdnotify* . -r"
+    )
+
+
 @pytest.fixture(scope="module")
 def everywhere(lab: Lab) -> Iterator[Lab]:
     lab.add_user("trader")
     for folder in PLACES.values():
         lab.sh(f"mkdir -p {folder}; python3 -m venv --without-pip {folder}/venv")
+        install_agent_library(lab, f"{folder}/venv")
         for level in LEVELS:
             lab.sh(f"cp -r /opt/supervise/examples {folder}/{level}")
         lab.sh(f"chown -R trader: {folder}")

@@ -157,11 +157,12 @@ class Watch:
 
     def _tell(self, unit: str) -> None:
         state = self._state(unit)
-        self._forget_held_back(unit)
         if state.phase is Phase.STARTING or state.phase is Phase.ACTIVE:
             self._known[unit].pop(REFUSED_BY_DEPENDENCY, None)
         passing = _in_passing(state, self._told.get(unit), self._known[unit])
-        if passing is not state:
+        if passing is state:
+            self._forget_held_back(unit)
+        elif unit not in self._held_back:  # signals that go on coming must not put it off for ever
             loop = asyncio.get_running_loop()
             self._held_back[unit] = loop.call_later(PASSING, self._tell_as_it_is, unit)
         if passing is not None:

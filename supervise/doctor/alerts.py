@@ -1,0 +1,67 @@
+"""Alerts: they get through, and the reconciler can read the files that they need, and nobody else."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from supervise.doctor.findings import Finding, Severity, needs_root
+from supervise.doctor.installation import Installation
+from supervise.doctor.reading import blocked_at, cannot_read, is_seen
+from supervise.doctor.remedies import shell
+from supervise.fitting_alerts import DAEMON
+from supervise.model import AlertTarget
+
+CHECK = "alerts"
+
+
+def alerts(there: Installation) -> Iterator[Finding]:
+    told: set[Path] = set()
+    for target in (target for manifest in there.manifests for target in manifest.alerts):
+        for file in _files(target):
+            if file not in told:
+                told.add(file)
+                yield from _file(there, target, file)
+    for name, one in (there.info or {}).get("alerts", {}).items():
+        if one.get("failing"):
+            text = f"Nobody is told by {name}: {one.get('last_error') or 'it fails'}."
+            yield Finding(CHECK, Severity.WARNING, text, "See that its address is right and can be reached from here.")
+        if one.get("dropped"):
+            text = f"{one['dropped']} alerts to {name} were dropped."
+            yield Finding(
+                CHECK, Severity.NOTE, text, "It was away for too long; nothing is to be done once it answers."
+            )
+
+
+def _files(target: AlertTarget) -> tuple[Path, ...]:
+    return tuple(file for file in (target.url_file, target.secret_file) if file)
+
+
+def _file(there: Installation, target: AlertTarget, file: Path) -> Iterator[Finding]:
+    if not is_seen(file):
+        yield needs_root(CHECK, f'"{file}"')
+        return
+    if not file.is_file():
+        text = f'Alerts to {target.id} are not sent: there is no file "{file}".'
+        yield Finding(CHECK, Severity.WARNING, text, "Write it.")
+        return
+    if stat.S_IMODE(file.stat().st_mode) & stat.S_IROTH:
+        text = f'The secret "{file}" of alerts to {target.id} can be read by everybody.'
+        yield Finding(CHECK, Severity.WARNING, text, "Close it.", _close(there, file))
+    elif there.daemon and (why := cannot_read(file, there.daemon)):
+        step = blocked_at(file.parent, there.daemon)
+        if step:
+            text = f"Alerts to {target.id} are not sent: {why}."
+            yield Finding(CHECK, Severity.WARNING, text, f"Move the file to where {there.daemon.name} may read.")
+            return
+        text = f"Alerts to {target.id} are not sent: {why}."
+        yield Finding(
+            CHECK, Severity.WARNING, text, "Let the reconciler, and nobody else, read it.", _close(there, file)
+        )
+
+
+def _close(there: Installation, file: Path) -> str:
+    if not there.system:
+        return shell(there, ("chmod", "600", file))
+    return shell(there, ("chgrp", DAEMON, file), ("chmod", "640", file))

@@ -1,0 +1,679 @@
+"""One decision about all agents: what is written, told and done, and that nothing more comes of deciding again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from supervise.decide import FULL
+from supervise.model import (
+    Action,
+    ActionKind,
+    Beat,
+    Decision,
+    EventKind,
+    HeartbeatLimits,
+    Hold,
+    HostFacts,
+    Instant,
+    Intent,
+    IntentKind,
+    Lock,
+    Observation,
+    Phase,
+    ProcessId,
+    Quarantine,
+    Rate,
+    Reason,
+    Restart,
+    Schedule,
+    Source,
+    Status,
+    UnitState,
+)
+from tests.decide.host import Host
+from tests.nouns import NOON, NOW, after, alive, dead, minutes, seconds, spec, state
+
+AGENT = spec()
+MONO = NOW.monotonic
+MOMENT = timedelta(microseconds=1)
+WRITTEN = HeartbeatLimits(minutes(1), minutes(5), written=True)
+GIVEN_UP: dict[str, Any] = {"phase": Phase.FAILED, "gave_up": True}
+
+
+def running() -> Host:
+    """A host whose one agent has just been seen to run."""
+    host = Host(AGENT)
+    host.sees(alive())
+    return host
+
+
+def kinds(decision: Decision) -> list[tuple[str, ActionKind]]:
+    return [(action.name, action.kind) for action in decision.actions]
+
+
+def nothing(decision: Decision) -> bool:
+    """Whether nothing comes of it but another look."""
+    return replace(decision, wakes={}) == Decision({})
+
+
+# --- The row ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_says_what_was_seen() -> None:
+    started = after(-minutes(5))
+    host = Host(AGENT, host=HostFacts(platform="local"))
+    unit = alive("x", start=started, since=NOON, restarts=2)
+    host.sees(Observation(unit, frozenset(), (), Beat(NOW, 7, activity="page 3")))
+    row = host.row()
+    assert (row.name, row.title, row.project, row.unit, row.platform) == (
+        "sma",
+        "Sma",
+        "trading",
+        "agent@sma.service",
+        "local",
+    )
+    assert (row.phase, row.pid, row.incarnation, row.boot) == (Phase.ACTIVE, 7, "boot-1/x", "boot-1")
+    assert (row.since, row.started_at, row.restarts, row.updated_at) == (NOON, started.wall, 2, NOON)
+    assert (row.status, row.reason, row.message) == (Status.RUNNING, Reason.AS_WANTED, "page 3")
+    assert (row.observed_status, row.observed_reason) == (row.status, row.reason)
+    assert (row.health, row.health_parts, row.last_activity, row.last_error) == (FULL, (), "page 3", None)
+
+
+def test_a_row_of_an_agent_that_was_never_seen_claims_nothing() -> None:
+    row = Host(AGENT).sees().rows["sma"]
+    assert (row.unit, row.phase, row.pid, row.incarnation, row.started_at) == ("agent@sma.service", *[None] * 4)
+    assert (row.status, row.since, row.health, row.restarts) == (Status.UNKNOWN, NOON, 0, 0)
+
+
+def test_a_row_of_an_agent_that_is_seen_no_more_keeps_what_was_known() -> None:
+    host = Host(AGENT)
+    host.sees(Observation(alive(restarts=4), frozenset(), (), Beat(NOW, 7, activity="page 3")))
+    host.learns(observed={}, rows={"sma": replace(host.row(), cpu=0.5, memory=1, revision="abc")})
+    row = host.sees(at=after(minutes(1))).rows["sma"]
+    assert (row.phase, row.pid, row.restarts, row.incarnation, row.started_at) == (None, None, 4, "boot-1/a", NOON)
+    assert (row.last_activity, row.last_heartbeat) == ("page 3", NOON)
+    assert (row.cpu, row.memory, row.revision) == (0.5, 1, "abc")
+
+
+def test_what_died_while_nobody_could_look_is_counted_from_where_it_was() -> None:
+    host = Host(AGENT)
+    host.sees(alive(restarts=4))
+    host.learns(observed={})
+    host.sees(at=after(minutes(1)))
+    host.sees(alive("b", start=after(seconds(30)), restarts=5), at=after(minutes(2)))
+    assert len(host.row().past.deaths) == 1
+
+
+def test_the_last_error_stays_when_all_is_well_again() -> None:
+    host = running()
+    host.sees(dead())
+    host.sees(alive("b", restarts=1))
+    assert host.row().status is Status.RUNNING
+    assert host.row().last_error == "It exited with code 3 and is started again soon."
+
+
+@pytest.mark.parametrize(
+    ("mark", "unit", "outdated"),
+    [
+        (MONO + MOMENT, alive(), True),
+        (MONO, alive(), False),
+        (None, alive(), False),
+        (MONO + MOMENT, alive(pid=None), False),
+        (MONO + MOMENT, alive(started_monotonic=None), False),
+        (MONO + MOMENT, None, False),
+    ],
+)
+def test_what_was_started_before_its_files_changed_is_outdated(
+    mark: timedelta | None, unit: UnitState | None, outdated: bool
+) -> None:
+    host = Host(AGENT, marks={"sma": mark} if mark else {})
+    host.sees(*[unit] if unit else [])
+    assert host.row().outdated is outdated
+
+
+def test_weights_are_of_the_world() -> None:
+    host = Host(AGENT, weights={"restarts": 4.0})
+    host.sees(alive())
+    host.sees(alive("b", restarts=1))
+    assert host.row().health == 96
+
+
+# --- Level, not edge --------------------------------------------------------------------------------------------------
+
+
+def test_a_row_is_written_when_something_changes_and_not_before() -> None:
+    host = running()
+    assert host.sees(alive()).rows == {}
+    assert host.sees(alive(), at=after(seconds(1))) == Decision({})
+    assert host.sees(alive(status_text="42 bars")).rows["sma"].message == "42 bars"
+
+
+def test_a_change_that_is_not_of_the_status_is_a_row_and_no_event() -> None:
+    decision = running().sees(alive(status_text="42 bars"))
+    assert list(decision.rows) == ["sma"]
+    assert decision.events == ()
+
+
+def test_only_those_that_are_asked_for_are_looked_at() -> None:
+    host = Host(AGENT, spec("feed"))
+    decision = host.sees(alive(), alive(name="feed"), alive(name="stray"), only=["feed", "nobody"])
+    assert list(decision.rows) == ["feed"]
+    assert list(host.sees(only=["stray"]).rows) == ["stray"]
+    assert list(host.sees().rows) == ["sma"]
+
+
+def test_nobody_is_forgotten_where_not_all_are_looked_at() -> None:
+    host = running()
+    host.learns(desired={}, observed={})
+    assert host.sees(only=["feed"]).forget == ()
+    assert host.sees().forget == ("sma",)
+
+
+# --- Events and when it was -------------------------------------------------------------------------------------------
+
+
+def test_the_first_sight_of_an_agent_is_an_event() -> None:
+    (event,) = Host(AGENT).sees(alive()).events
+    assert (event.before, event.after, event.reason, event.at) == (None, Status.RUNNING, "AsWanted", NOON)
+
+
+def test_a_death_and_the_start_after_it_are_dated_by_the_operating_system() -> None:
+    host = running()
+    died = after(seconds(10))
+    (event,) = host.sees(dead(at=died), at=after(seconds(11))).events
+    assert (event.at, event.before, event.after, event.reason) == (
+        died.wall,
+        Status.RUNNING,
+        Status.ERROR,
+        "Crashed",
+    )
+    assert host.row().since == died.wall
+    born = after(seconds(12))
+    (event,) = host.sees(alive("b", start=born, since=born.wall, restarts=1), at=after(seconds(13))).events
+    assert (event.at, event.after) == (born.wall, Status.RUNNING)
+    assert host.row().since == born.wall
+
+
+def test_what_the_operating_system_does_not_date_is_of_now() -> None:
+    host = running()
+    (event,) = host.sees(alive(edited=True), at=after(seconds(5))).events
+    assert event.at == host.row().since == NOON + seconds(5)
+
+
+def test_a_change_that_came_after_the_last_change_of_the_unit_is_of_now() -> None:
+    host = Host(AGENT)
+    host.sees(alive(since=NOON - minutes(1)))
+    (event,) = host.sees(alive(since=NOON - minutes(1), edited=True), at=after(seconds(5))).events
+    assert event.at == NOON + seconds(5)
+
+
+def test_no_event_is_of_the_future() -> None:
+    (event,) = Host(AGENT).sees(dead(at=after(seconds(5)))).events
+    assert event.at == NOON
+
+
+def test_a_death_without_a_time_is_dated_by_the_change_of_the_unit() -> None:
+    host = running()
+    host.sees(dead(ended_at=None, since=NOON + seconds(1)), at=after(seconds(2)))
+    assert host.row().since == NOON + seconds(1)
+
+
+@pytest.mark.parametrize("phase", [Phase.INACTIVE, Phase.FAILED])
+def test_what_came_to_rest_did_so_when_its_process_ended(phase: Phase) -> None:
+    host = running()
+    host.sees(dead(phase=phase, at=after(seconds(1)), since=NOON + seconds(2)), at=after(seconds(3)))
+    assert host.row().since == NOON + seconds(1)
+
+
+def test_it_is_so_since_the_status_and_the_reason_are_what_they_are() -> None:
+    host = running()
+    host.sees(alive(status_text="42 bars"), at=after(minutes(5)))
+    assert host.row().since == NOON
+    host.learns(holds={"sma": Hold("sma", "r", "ada", NOON)})
+    host.sees(at=after(minutes(6)))
+    assert (host.row().status, host.row().since) == (Status.ERROR, NOON + minutes(6))
+    host.sees(state(Phase.INACTIVE), at=after(minutes(7)))
+    assert (host.row().status, host.row().since) == (Status.STOPPED, NOON + minutes(7))
+
+
+def test_a_death_that_was_over_before_anybody_looked_is_an_event_all_the_same() -> None:
+    host = running()
+    (event,) = host.sees(
+        alive("b", start=after(seconds(9)), left_active=NOON + seconds(8), restarts=1), at=after(minutes(1))
+    ).events
+    assert (event.kind, event.at, event.before, event.after) == (
+        EventKind.DEATH,
+        NOON + seconds(8),
+        Status.RUNNING,
+        Status.RUNNING,
+    )
+    undated = running().sees(alive("b", start=after(seconds(9)), restarts=1), at=after(minutes(1))).events
+    assert [one.at for one in undated] == [NOON + minutes(1)]
+
+
+def test_such_a_death_is_told_also_when_an_older_one_is_forgotten_at_that_moment() -> None:
+    host = running()
+    host.sees(dead(at=NOW))
+    host.sees(alive("b", restarts=1))
+    late = after(minutes(16))
+    (event,) = host.sees(alive("c", start=late, restarts=2), at=late).events
+    assert event.kind is EventKind.DEATH
+    assert len(host.row().past.deaths) == 1
+
+
+def test_a_start_by_a_person_is_no_death() -> None:
+    host = running()
+    host.sees(dead())
+    host.sees(alive("b", restarts=1))
+    assert host.sees(alive("c"), at=after(minutes(1))).events == ()
+
+
+def test_a_stop_is_told_with_who_asked_for_it() -> None:
+    host = running()
+    host.learns(intents={"sma": Intent(IntentKind.STOP, "sma", "ada", NOON, NOW.boot, MONO)})
+    (event,) = host.sees(dead(phase=Phase.INACTIVE, by_request=True)).events
+    assert (event.by, event.reason) == ("ada", "StoppedByOperator")
+
+
+# --- Locks ------------------------------------------------------------------------------------------------------------
+
+LOCK = Lock(Status.RUNNING, 90, "known", "ada", NOON + minutes(5))
+
+
+def locked() -> Host:
+    host = running()
+    host.learns(rows={"sma": replace(host.row(), lock=LOCK)})
+    host.sees(dead(), at=after(seconds(1)))
+    return host
+
+
+def test_a_lock_replaces_what_is_shown_and_nothing_that_was_observed() -> None:
+    row = locked().row()
+    assert (row.status, row.reason, row.health) == (Status.RUNNING, Reason.LOCKED, 90)
+    assert row.message == "Locked to running by ada until 2026-03-01 12:05:00 UTC: known"
+    assert (row.observed_status, row.observed_reason, row.phase) == (*(Status.ERROR, Reason.CRASHED, Phase.RESTARTING),)
+    assert (row.last_error, row.lock) == ("It exited with code 3 and is started again soon.", LOCK)
+
+
+def test_what_changes_behind_a_lock_is_an_event() -> None:
+    (event,) = locked().sees(alive("b", restarts=1)).events
+    assert (event.before, event.after, event.reason, event.by) == (Status.RUNNING, Status.RUNNING, "Locked", "ada")
+
+
+def test_a_lock_stops_no_remedy() -> None:
+    host = locked()
+    host.learns(holds={"sma": Hold("sma", "r", "ada", NOON)})
+    assert kinds(host.sees()) == [("sma", ActionKind.STOP)]
+
+
+def test_a_lock_ends_in_time_and_wakes_for_it() -> None:
+    host = locked()
+    host.sees(at=after(minutes(5) - MOMENT))
+    assert host.row().lock == LOCK
+    assert host.sees().wakes == {"sma": MONO + minutes(5)}
+    (event,) = host.sees(at=after(minutes(5))).events
+    assert (host.row().status, host.row().reason, host.row().lock) == (Status.ERROR, Reason.CRASHED, None)
+    assert (event.before, event.after) == (Status.RUNNING, Status.ERROR)
+
+
+# --- Signs of life ----------------------------------------------------------------------------------------------------
+
+
+def test_the_last_heartbeat_is_the_newer_of_ping_and_beat() -> None:
+    host = Host(AGENT)
+    beat = Beat(after(-seconds(2)), 7)
+    host.sees(Observation(alive(start=after(-minutes(1)), last_ping=MONO - seconds(3)), beat=beat))
+    assert (host.row().last_heartbeat, host.row().source) == (NOON - seconds(2), Source.BEAT)
+    host.sees(Observation(alive(start=after(-minutes(1)), last_ping=MONO - seconds(1)), beat=beat))
+    assert (host.row().last_heartbeat, host.row().source) == (NOON - seconds(1), Source.PING)
+
+
+def test_of_an_agent_that_gives_no_sign_it_is_when_it_was_last_seen_active() -> None:
+    host = running()
+    host.sees(alive(), at=after(seconds(5)))
+    assert (host.row().last_heartbeat, host.row().source) == (NOON + seconds(5), Source.OBSERVED)
+    host.sees(alive(phase=Phase.STOPPING), at=after(seconds(10)))
+    assert (host.row().last_heartbeat, host.row().source) == (NOON + seconds(5), Source.OBSERVED)
+
+
+@pytest.mark.parametrize("phase", [Phase.ABSENT, Phase.INACTIVE, Phase.FAILED])
+def test_what_is_down_keeps_its_last_sign(phase: Phase) -> None:
+    host = running()
+    host.sees(dead(phase=phase, last_ping=MONO + minutes(1)), at=after(minutes(2)))
+    assert (host.row().last_heartbeat, host.row().source) == (NOON, Source.OBSERVED)
+
+
+@pytest.mark.parametrize(
+    ("watchdog", "coarse"), [(None, seconds(5)), (seconds(6), seconds(2)), (seconds(60), seconds(5))]
+)
+def test_a_newer_heartbeat_alone_is_a_row_only_now_and_then(watchdog: timedelta | None, coarse: timedelta) -> None:
+    host = Host(AGENT)
+    host.sees(alive(watchdog=watchdog, last_ping=MONO))
+    soon = alive(watchdog=watchdog, last_ping=MONO + coarse - MOMENT)
+    assert host.sees(soon, at=after(coarse)).rows == {}
+    late = alive(watchdog=watchdog, last_ping=MONO + coarse)
+    assert host.sees(late, at=after(coarse)).rows["sma"].last_heartbeat == NOON + coarse
+
+
+def test_the_first_heartbeat_is_a_row() -> None:
+    host = running()
+    host.learns(rows={"sma": replace(host.row(), last_heartbeat=None)})
+    assert host.sees(at=after(seconds(1))).rows["sma"].last_heartbeat == NOON + seconds(1)
+
+
+# --- When to look again -----------------------------------------------------------------------------------------------
+
+
+def wake(agent: Any, unit: UnitState | Observation, **world: Any) -> timedelta | None:
+    """How long after NOW it is to be looked at."""
+    at = Host(agent, **world).sees(unit).wakes.get("sma")
+    return None if at is None else at - MONO
+
+
+@pytest.mark.parametrize(("age", "soonest"), [(0, 60), (59, 1), (60, 240), (299, 1), (300, None), (900, None)])
+def test_silence_is_looked_for_when_it_becomes_too_long(age: float, soonest: float | None) -> None:
+    unit = alive(start=after(-minutes(50)), last_ping=MONO - seconds(age))
+    agent = spec(heartbeat=WRITTEN)
+    assert wake(agent, unit, host=HostFacts()) == (None if soonest is None else seconds(soonest))
+
+
+def test_a_start_or_a_disturbance_since_the_last_sign_puts_that_off() -> None:
+    agent = spec(heartbeat=WRITTEN)
+    assert wake(agent, alive(start=after(-seconds(20)))) == seconds(40)
+    long = alive(start=after(-minutes(50)), last_ping=MONO - seconds(55))
+    assert wake(agent, long, host=HostFacts(disturbed=MONO - seconds(30))) == seconds(30)
+
+
+def test_where_no_sign_is_expected_time_alone_changes_nothing() -> None:
+    assert wake(AGENT, alive()) is None
+    assert wake(spec(heartbeat=WRITTEN), dead(phase=Phase.INACTIVE)) is None
+
+
+def test_idleness_is_looked_for_four_times_as_often_as_it_lasts() -> None:
+    assert wake(spec(max_idle=minutes(4)), alive()) == minutes(1)
+
+
+def test_a_deadline_is_looked_at_when_it_passes() -> None:
+    job = spec(schedule=Schedule(("daily",), deadline=minutes(3)))
+    assert wake(job, alive(start=after(-minutes(1)))) == minutes(2)
+    assert wake(job, alive(started_monotonic=None)) is None
+    assert wake(spec(schedule=Schedule(("daily",))), alive()) is None
+
+
+def test_what_is_on_probation_is_looked_at_when_it_has_settled() -> None:
+    host = running()
+    tried = replace(host.row().past, attempts=1)
+    host.learns(rows={"sma": replace(host.row(), past=tried)})
+    assert host.sees().wakes == {"sma": MONO + minutes(10)}
+    host.sees(at=after(minutes(10)))
+    assert host.row().past.attempts == 0
+    host.learns(rows={"sma": replace(host.row(), past=tried)}, desired={"sma": spec(quarantine=None)})
+    assert host.sees(at=after(minutes(1))).wakes == {}
+
+
+def test_a_remedy_is_looked_at_when_it_is_due_and_never_in_the_past() -> None:
+    host = Host(AGENT, settled=frozenset({"sma"}))
+    idle = state(Phase.INACTIVE, enabled=True)
+    assert host.sees(idle).wakes == {"sma": MONO + seconds(5)}
+    assert host.sees(at=after(seconds(3))).wakes == {"sma": MONO + seconds(5)}
+    assert kinds(host.sees(at=after(seconds(5)))) == [("sma", ActionKind.START)]
+
+
+# --- What is done -----------------------------------------------------------------------------------------------------
+
+
+def test_a_missed_start_is_made_up_for_once() -> None:
+    host = Host(AGENT, settled=frozenset({"sma"}))
+    idle = state(Phase.INACTIVE, enabled=True)
+    host.sees(idle)
+    decision = host.sees(at=after(seconds(5)))
+    assert decision.actions == (Action(ActionKind.START, "sma", "agent@sma.service", "NotRunning"),)
+    assert host.row().next_try is not None
+    assert host.sees(Observation(idle, frozenset(), (), acting=True)) == Decision({})
+
+
+def test_the_five_seconds_count_from_when_it_was_first_seen_so() -> None:
+    host = Host(AGENT, settled=frozenset({"sma"}))
+    idle = state(Phase.INACTIVE, enabled=True)
+    host.sees(idle)
+    host.sees(state(Phase.QUEUED), at=after(seconds(3)))
+    host.sees(idle, at=after(seconds(4)))
+    assert host.sees(at=after(seconds(8))).actions == ()
+    assert kinds(host.sees(at=after(seconds(9)))) == [("sma", ActionKind.START)]
+
+
+def test_what_is_given_up_is_tried_again_on_probation() -> None:
+    host = running()
+    decision = host.sees(dead(**GIVEN_UP))
+    due = decision.wakes["sma"]
+    assert minutes(1) <= due - MONO <= minutes(1.2)
+    assert host.row().next_try == (NOON + (due - MONO)).replace(microsecond=0)
+    assert host.sees(at=after(due - MONO - MOMENT)).actions == ()
+    assert kinds(host.sees(at=after(due - MONO))) == [("sma", ActionKind.RESET_AND_START)]
+    host.sees(Observation(dead(**GIVEN_UP), frozenset(), (), acting=True))
+    born = after(minutes(2))
+    host.sees(alive("b", start=born), at=born)
+    assert (host.row().status, host.row().past.deaths, host.row().past.half_open) == (Status.RUNNING, (), True)
+    again = host.sees(dead("b", start=born, at=after(minutes(3))), at=after(minutes(3)))
+    assert (host.row().reason, kinds(again)) == (Reason.CRASH_LOOPING, [("sma", ActionKind.STOP)])
+
+
+def test_a_crash_loop_is_stopped_and_told_as_one_until_it_is_down() -> None:
+    host = Host(spec(restart=Restart(loop=Rate(2, minutes(15)))))
+    host.sees(alive())
+    host.sees(dead())
+    host.sees(alive("b", restarts=1))
+    again = dead("b", restarts=1)
+    assert kinds(host.sees(again)) == [("sma", ActionKind.STOP)]
+    assert host.sees(Observation(again, frozenset(), (), acting=True)) == Decision({})
+    (event,) = host.sees(dead("b", phase=Phase.INACTIVE, by_request=True)).events
+    assert (event.reason, event.by) == ("Quarantined", "supervise")
+    assert "it was taken out of service; it is tried again at" in host.row().message
+
+
+def test_a_death_on_probation_is_told_as_a_loop_until_it_is_down() -> None:
+    host = running()
+    host.learns(rows={"sma": replace(host.row(), past=replace(host.row().past, half_open=True, attempts=1))})
+    assert kinds(host.sees(dead())) == [("sma", ActionKind.STOP)]
+    assert host.sees(Observation(dead(), frozenset(), (), acting=True)) == Decision({})
+
+
+def test_a_try_that_is_under_way_changes_nothing_that_is_told() -> None:
+    host = running()
+    due = after(host.sees(dead(**GIVEN_UP)).wakes["sma"] - MONO)
+    host.sees(at=due)
+    assert host.sees(Observation(dead(**GIVEN_UP), frozenset(), (), acting=True)) == Decision({})
+
+
+def test_another_boot_voids_the_past() -> None:
+    host = running()
+    host.sees(dead(**GIVEN_UP))
+    host.sees(state(Phase.INACTIVE), at=Instant(NOON + minutes(9), minutes(1), minutes(1), "boot-2"))
+    row = host.row()
+    assert (row.reason, row.boot, row.past.retry_at, row.next_try) == (Reason.NOT_STARTED, "boot-2", None, None)
+
+
+# --- The host ---------------------------------------------------------------------------------------------------------
+
+
+def test_for_five_seconds_the_last_rows_stand_while_nobody_can_be_asked() -> None:
+    host = running()
+    host.learns(host=HostFacts(unseen_since=MONO, may_act=True))
+    assert host.sees(at=after(seconds(5) - MOMENT)) == Decision({}, wakes={"sma": MONO + seconds(5)})
+    decision = host.sees(at=after(seconds(5)))
+    assert host.row().status is Status.UNKNOWN
+    assert host.row().since == NOON + seconds(5)
+    assert [(event.reason, event.by) for event in decision.events] == [("NotObserved", "supervise")]
+    assert (decision.actions, decision.forget) == ((), ())
+    assert host.sees(at=after(seconds(6))) == Decision({})
+
+
+def test_what_is_seen_again_goes_on_where_it_was() -> None:
+    host = running()
+    host.learns(host=HostFacts(unseen_since=MONO))
+    host.sees(at=after(seconds(5)))
+    host.learns(host=HostFacts())
+    host.sees(alive(), at=after(seconds(9)))
+    assert (host.row().status, host.row().past.deaths) == (Status.RUNNING, ())
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        alive(name="stray"),
+        state(Phase.FAILED, "stray"),
+        Observation(state(Phase.INACTIVE, "stray"), frozenset({ProcessId(1, 1)})),
+        Observation(state(Phase.ABSENT, "stray"), frozenset({ProcessId(1, 1)})),
+    ],
+)
+def test_what_is_in_no_manifest_is_named_as_long_as_something_is_left(seen: UnitState | Observation) -> None:
+    host = Host(AGENT, host=HostFacts(platform="local"))
+    decision = host.sees(seen)
+    row = decision.rows["stray"]
+    assert (row.status, row.reason, row.title, row.project) == (
+        Status.WARNING,
+        Reason.UNMANAGED,
+        "stray (unmanaged)",
+        "-",
+    )
+    assert (row.observed_status, row.observed_reason, row.platform) == (Status.WARNING, Reason.UNMANAGED, "local")
+    assert decision.actions == ()
+    assert [event.reason for event in decision.events if event.name == "stray"] == ["Unmanaged"]
+    again = host.sees(at=after(minutes(1)))
+    assert "stray" not in again.rows
+    assert "stray" not in again.forget
+
+
+@pytest.mark.parametrize("phase", [Phase.ABSENT, Phase.INACTIVE])
+def test_what_is_in_no_manifest_is_forgotten_once_nothing_is_left(phase: Phase) -> None:
+    host = Host(AGENT)
+    host.sees(alive(name="stray"), alive())
+    assert host.sees(state(phase, "stray")).forget == ("stray",)
+    assert list(host.world.rows) == ["sma"]
+
+
+def test_what_is_in_no_manifest_and_was_not_seen_is_nothing() -> None:
+    host = Host(AGENT)
+    host.learns(observed={"stray": Observation()})
+    assert "stray" not in host.sees().rows
+
+
+def test_a_stray_unit_that_starts_anew_is_a_row_and_no_event() -> None:
+    host = Host()
+    host.sees(alive(name="stray"))
+    decision = host.sees(alive("b", name="stray", pid=8), at=after(minutes(1)))
+    assert (decision.rows["stray"].pid, decision.rows["stray"].since) == (8, NOON)
+    assert decision.events == ()
+
+
+def test_an_agent_that_leaves_its_manifest_while_it_runs_becomes_unmanaged() -> None:
+    host = running()
+    host.learns(desired={})
+    (event,) = host.sees(at=after(minutes(1))).events
+    assert (event.before, event.after, event.reason) == (Status.RUNNING, Status.WARNING, "Unmanaged")
+    assert host.row().since == NOON + minutes(1)
+
+
+def test_a_renamed_agent_keeps_its_past_and_its_old_row_goes() -> None:
+    host = running()
+    host.learns(rows={"sma": replace(host.row(), revision="abc")}, observed={})
+    host.learns(desired={"ema": spec("ema", renamed_from="sma")})
+    decision = host.sees(alive("b", name="ema"))
+    assert decision.rows["ema"].revision == "abc"
+    assert decision.forget == ("sma",)
+    assert list(host.world.rows) == ["ema"]
+
+
+def test_a_new_agent_does_not_take_the_row_of_one_that_is_still_there() -> None:
+    host = running()
+    host.learns(rows={"sma": replace(host.row(), revision="abc")})
+    host.learns(desired={"sma": AGENT, "ema": spec("ema", renamed_from="sma")})
+    assert host.sees(alive("b", name="ema")).rows["ema"].revision is None
+    fresh = Host(spec("ema", renamed_from="sma"))
+    assert fresh.sees(alive(name="ema")).rows["ema"].revision is None
+
+
+# --- Many at once -----------------------------------------------------------------------------------------------------
+
+
+def fleet(count: int, **changes: Any) -> Host:
+    host = Host(*[spec(f"a{number}", heartbeat=WRITTEN, **changes) for number in range(count)])
+    host.sees(*[alive(name=f"a{number}", last_ping=MONO) for number in range(count)])
+    return host
+
+
+def silence(host: Host, silent: int) -> Decision:
+    """Five minutes later: the first so many have given no sign since."""
+    at = after(minutes(5))
+    rest = range(silent, len(host.world.desired))
+    return host.sees(*[alive(name=f"a{number}", last_ping=at.monotonic) for number in rest], at=at)
+
+
+@pytest.mark.parametrize(("silent", "of", "spared"), [(2, 2, False), (3, 10, False), (3, 9, True), (4, 10, True)])
+def test_where_more_than_three_in_ten_are_silent_at_once_nobody_is_restarted(
+    silent: int, of: int, spared: bool
+) -> None:
+    host = fleet(of)
+    decision = silence(host, silent)
+    told = [event for event in decision.events if event.kind is EventKind.HOST]
+    if spared:
+        assert decision.actions == ()
+        assert [event.message for event in told] == [
+            f"{silent} of {of} agents are silent at once; none is restarted for it."
+        ]
+        assert (told[0].reason, told[0].name) == ("Silent", "")
+    else:
+        assert kinds(decision) == [(f"a{number}", ActionKind.RESTART) for number in range(silent)]
+        assert told == []
+
+
+def test_that_many_are_silent_is_told_once_and_written_once() -> None:
+    host = fleet(4)
+    assert len(silence(host, 3).rows) == 4
+    assert nothing(host.sees())
+    assert host.row("a0").past.retry_at is None
+
+
+def test_the_last_that_is_silent_is_restarted_when_the_others_are_well() -> None:
+    host = fleet(4)
+    silence(host, 3)
+    now = after(minutes(5))
+    decision = host.sees(*[alive(name=f"a{number}", last_ping=now.monotonic) for number in (1, 2)])
+    assert kinds(decision) == [("a0", ActionKind.RESTART)]
+
+
+def test_others_are_helped_while_many_are_silent() -> None:
+    host = fleet(4)
+    host.learns(holds={"a3": Hold("a3", "r", "ada", NOON)})
+    assert kinds(silence(host, 3)) == [("a3", ActionKind.STOP)]
+
+
+def test_only_agents_that_are_wanted_count() -> None:
+    host = fleet(4)
+    silence(host, 3)
+    host.learns(desired={"a3": spec("a3")}, observed={})
+    assert [event.kind for event in host.sees().events if event.kind is EventKind.HOST] == []
+
+
+@pytest.mark.parametrize("first", [minutes(1), minutes(20)])
+def test_where_many_are_given_up_at_once_it_is_one_event_and_nobody_waits_for_long(first: timedelta) -> None:
+    host = fleet(4, quarantine=Quarantine(first=first))
+    decision = host.sees(*[dead(name=f"a{number}", **GIVEN_UP) for number in range(3)])
+    told = [event.message for event in decision.events if event.kind is EventKind.HOST]
+    assert told == ["3 of 4 agents are quarantined at once; they are tried again within 2 min."]
+    waits = [decision.wakes[f"a{number}"] - MONO for number in range(3)]
+    assert all(min(first, minutes(2)) <= wait <= minutes(2.4) for wait in waits)
+    assert len(set(waits)) == 3
+    assert nothing(host.sees())
+
+
+def test_those_that_wait_for_long_wait_less_once_many_are_given_up() -> None:
+    host = fleet(4, quarantine=Quarantine(first=minutes(20)))
+    assert host.sees(dead(name="a0", **GIVEN_UP)).wakes["a0"] - MONO >= minutes(20)
+    later = after(minutes(1))
+    decision = host.sees(*[dead(name=f"a{number}", at=later, **GIVEN_UP) for number in (1, 2)], at=later)
+    assert decision.wakes["a0"] - later.monotonic <= minutes(2.4)

@@ -1,0 +1,242 @@
+"""What is done about a verdict, and that it is patient: never too soon, never twice, never against a person's word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from supervise.decide import Case, Verdict, concluded
+from supervise.decide.remedy import DUE, REMEDIES, Remedy, remedy
+from supervise.model import (
+    Action,
+    ActionKind,
+    AgentSpec,
+    HostFacts,
+    Intent,
+    IntentKind,
+    Observation,
+    Outcome,
+    Past,
+    Phase,
+    Reason,
+    Requirement,
+    Restart,
+    RestartPolicy,
+    Status,
+    UnitState,
+)
+from tests.nouns import NOON, NOW, alive, dead, minutes, row, seconds, spec, state
+
+AGENT = spec()
+NEVER = spec(restart=Restart(policy=RestartPolicy.NEVER))
+MOMENT = timedelta(microseconds=1)
+HERE = HostFacts(may_act=True)
+MONO = NOW.monotonic
+THERE = {"agent@feed.service": Requirement(True)}
+IDLE = state(Phase.INACTIVE, enabled=True)
+GIVEN_UP = dead(phase=Phase.FAILED, gave_up=True)
+LONG_SEEN = Past(boot=NOW.boot, seen_since=MONO - minutes(1))
+
+
+def done(
+    reason: Reason,
+    unit: UnitState,
+    past: Past = LONG_SEEN,
+    *,
+    spec: AgentSpec = AGENT,
+    host: HostFacts = HERE,
+    settled: bool = True,
+    **seen: Any,
+) -> Remedy:
+    case = Case(spec, Observation(unit, **seen), NOW, past=past, host=host, settled=settled)
+    return remedy(Verdict(Status.ERROR, reason, "."), case, unit)
+
+
+def kind(found: Remedy) -> ActionKind | None:
+    return found.action.kind if found.action else None
+
+
+EXAMPLES: list[Any] = [
+    (Reason.HELD, alive(), LONG_SEEN, {}, ActionKind.STOP),
+    (Reason.DEPENDENCY_FAILED, IDLE, LONG_SEEN, {"requirements": THERE}, ActionKind.START),
+    (Reason.QUARANTINED, GIVEN_UP, replace(LONG_SEEN, retry_at=MONO), {}, ActionKind.RESET_AND_START),
+    (Reason.CRASH_LOOPING, dead(), LONG_SEEN, {}, ActionKind.STOP),
+    (Reason.NOT_RUNNING, IDLE, LONG_SEEN, {}, ActionKind.START),
+    (Reason.SILENT, alive(), LONG_SEEN, {}, ActionKind.RESTART),
+]
+each = pytest.mark.parametrize(
+    ("reason", "unit", "past", "seen", "wanted"), EXAMPLES, ids=[reason.value for reason, *_ in EXAMPLES]
+)
+
+
+# --- What, and for whom -----------------------------------------------------------------------------------------------
+
+
+@each
+def test_each_remedy_is_one_action_that_says_why(
+    reason: Reason, unit: UnitState, past: Past, seen: dict[str, Any], wanted: ActionKind
+) -> None:
+    assert done(reason, unit, past, **seen).action == Action(wanted, "sma", "agent@sma.service", reason.value)
+
+
+def test_every_remedy_has_a_condition_and_an_example() -> None:
+    assert REMEDIES.keys() == DUE.keys() == {reason for reason, *_ in EXAMPLES}
+
+
+@pytest.mark.parametrize("reason", sorted(set(Reason) - REMEDIES.keys()))
+def test_for_all_else_nothing_is_done(reason: Reason) -> None:
+    assert done(reason, alive()) == Remedy(None, LONG_SEEN)
+
+
+@each
+def test_a_command_that_only_looks_does_nothing(
+    reason: Reason, unit: UnitState, past: Past, seen: dict[str, Any], wanted: ActionKind
+) -> None:
+    assert done(reason, unit, past, host=HostFacts(), **seen) == Remedy(None, past)
+
+
+@each
+def test_nothing_is_done_while_something_is(
+    reason: Reason, unit: UnitState, past: Past, seen: dict[str, Any], wanted: ActionKind
+) -> None:
+    assert done(reason, unit, past, acting=True, **seen) == Remedy(None, past)
+
+
+@each
+def test_after_something_in_vain_nothing_is_done_before_its_time(
+    reason: Reason, unit: UnitState, past: Past, seen: dict[str, Any], wanted: ActionKind
+) -> None:
+    waiting = replace(past, not_before=MONO + MOMENT)
+    assert done(reason, unit, waiting, **seen) == Remedy(None, waiting, MONO + MOMENT)
+    assert kind(done(reason, unit, replace(past, not_before=MONO), **seen)) is wanted
+
+
+@pytest.mark.parametrize("which", EXAMPLES, ids=[reason.value for reason, *_ in EXAMPLES])
+def test_no_start_is_made_within_a_wait(which: Any) -> None:
+    reason, unit, past, seen, wanted = which
+    waiting = replace(past, retry_at=MONO + MOMENT)
+    found = done(reason, unit, waiting, **seen)
+    if wanted is ActionKind.STOP:
+        assert kind(found) is wanted
+    else:
+        assert found == Remedy(None, waiting, MONO + MOMENT)
+        assert kind(done(reason, unit, replace(past, retry_at=MONO), **seen)) is wanted
+
+
+@pytest.mark.parametrize(
+    ("reason", "allowed"),
+    [
+        (Reason.HELD, True),
+        (Reason.DEPENDENCY_FAILED, False),
+        (Reason.QUARANTINED, False),
+        (Reason.NOT_RUNNING, True),
+        (Reason.SILENT, False),
+    ],
+)
+def test_what_is_never_restarted_is_only_started_as_at_boot(reason: Reason, allowed: bool) -> None:
+    _, unit, past, seen, wanted = next(one for one in EXAMPLES if one[0] is reason)
+    assert kind(done(reason, unit, past, spec=NEVER, **seen)) is (wanted if allowed else None)
+
+
+# --- When -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", [Phase.ABSENT, Phase.INACTIVE, Phase.FAILED, Phase.STOPPING])
+def test_what_is_held_and_down_or_going_down_is_left_alone(phase: Phase) -> None:
+    assert kind(done(Reason.HELD, state(phase))) is None
+
+
+@pytest.mark.parametrize("phase", [Phase.QUEUED, Phase.STARTING, Phase.ACTIVE, Phase.RESTARTING])
+def test_what_is_held_and_up_or_coming_up_is_stopped(phase: Phase) -> None:
+    assert kind(done(Reason.HELD, state(phase))) is ActionKind.STOP
+
+
+def test_without_a_moment_for_the_next_try_there_is_none() -> None:
+    assert done(Reason.QUARANTINED, GIVEN_UP) == Remedy(None, LONG_SEEN)
+
+
+@pytest.mark.parametrize(
+    "required",
+    [{}, {"a.service": Requirement(False)}, {"a.service": Requirement(True), "b.service": Requirement(False)}],
+)
+def test_a_refused_start_waits_for_all_that_it_requires(required: dict[str, Requirement]) -> None:
+    assert done(Reason.DEPENDENCY_FAILED, IDLE, requirements=required) == Remedy(None, LONG_SEEN)
+
+
+def test_the_manager_has_five_seconds_to_start_what_it_should_have_started() -> None:
+    due = replace(LONG_SEEN, seen_since=MONO - seconds(5))
+    early = replace(LONG_SEEN, seen_since=MONO - seconds(5) + MOMENT)
+    assert kind(done(Reason.NOT_RUNNING, IDLE, due)) is ActionKind.START
+    assert done(Reason.NOT_RUNNING, IDLE, early) == Remedy(None, early, MONO + MOMENT)
+    unseen = replace(LONG_SEEN, seen_since=None)
+    assert done(Reason.NOT_RUNNING, IDLE, unseen) == Remedy(None, unseen, MONO + seconds(5))
+
+
+def test_seen_since_the_machine_started_is_seen_for_long() -> None:
+    assert kind(done(Reason.NOT_RUNNING, IDLE, replace(LONG_SEEN, seen_since=timedelta()))) is ActionKind.START
+
+
+def test_what_need_not_run_is_not_started() -> None:
+    assert kind(done(Reason.NOT_RUNNING, IDLE, settled=False)) is None
+
+
+def test_a_start_that_a_person_asked_for_and_that_did_not_come_about_is_made_up_for() -> None:
+    asked = Intent(IntentKind.START, "sma", "ada", NOON, NOW.boot, MONO)
+    case = Case(AGENT, Observation(IDLE), NOW, past=LONG_SEEN, host=HERE, intent=asked)
+    assert kind(remedy(Verdict(Status.STOPPED, Reason.NOT_RUNNING, "."), case, IDLE)) is ActionKind.START
+
+
+# --- What is remembered of it -----------------------------------------------------------------------------------------
+
+
+def test_a_stop_of_what_is_held_is_not_repeated_at_once() -> None:
+    assert done(Reason.HELD, alive()).past == replace(LONG_SEEN, not_before=MONO + seconds(30))
+
+
+def test_a_crash_loop_is_parked_until_its_next_try() -> None:
+    past = done(Reason.CRASH_LOOPING, dead(), replace(LONG_SEEN, attempts=1)).past
+    assert (past.quarantined, past.asked, past.attempts, past.retry_life) == (True, False, 1, "boot-1/a")
+    assert past.retry_at is not None
+    assert minutes(2) <= past.retry_at - MONO <= minutes(2.4)
+
+
+def test_on_probation_it_stays_on_probation_until_it_is_down() -> None:
+    assert done(Reason.CRASH_LOOPING, dead(), replace(LONG_SEEN, half_open=True)).past.half_open
+
+
+def test_a_try_after_a_quarantine_is_on_probation() -> None:
+    past = replace(LONG_SEEN, attempts=2, retry_at=MONO, next_try=NOON, quarantined=True)
+    assert done(Reason.QUARANTINED, GIVEN_UP, past).past == replace(
+        past, asked=True, attempts=3, retry_at=None, half_open=True
+    )
+
+
+@pytest.mark.parametrize("reason", [Reason.DEPENDENCY_FAILED, Reason.NOT_RUNNING, Reason.SILENT])
+@pytest.mark.parametrize("agent", [AGENT, spec(quarantine=None)], ids=["on", "off"])
+def test_any_other_start_waits_longer_each_time_also_without_a_quarantine(reason: Reason, agent: AgentSpec) -> None:
+    _, unit, past, seen, _ = next(one for one in EXAMPLES if one[0] is reason)
+    for attempts, wait in ((0, 2), (1, 4), (2, 8), (9, 30)):
+        begun = done(reason, unit, replace(past, attempts=attempts), spec=agent, **seen).past
+        assert (begun.asked, begun.attempts, begun.half_open) == (True, attempts + 1, False)
+        assert begun.retry_at is not None
+        assert minutes(wait) <= begun.retry_at - MONO <= minutes(wait * 1.2)
+
+
+# --- What became of it ------------------------------------------------------------------------------------------------
+
+START = Action(ActionKind.START, "sma", "agent@sma.service", "NotRunning")
+ASKED = Past(boot=NOW.boot, asked=True, attempts=1, not_before=MONO, blocked="a copy ran")
+
+
+def test_what_was_done_is_not_done_again_before_it_can_be_seen() -> None:
+    after = concluded(row(past=ASKED), START, Outcome(True), now=NOW)
+    assert after == row(past=replace(ASKED, not_before=MONO + seconds(2), blocked=""))
+
+
+@pytest.mark.parametrize(("denied", "wait"), [(False, seconds(30)), (True, minutes(5))])
+def test_what_came_to_nothing_is_remembered_with_its_reason_and_waits(denied: bool, wait: timedelta) -> None:
+    after = concluded(row(past=ASKED), START, Outcome(False, "a copy runs.", denied=denied), now=NOW)
+    assert after == row(past=replace(ASKED, asked=False, not_before=MONO + wait, blocked="a copy runs"))
