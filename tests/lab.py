@@ -235,10 +235,11 @@ class Lab:
         if not self.init:
             children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
             self.init = next((pid for pid in children if _name(pid) == "systemd"), "")
-        return bool(self.init) and self.is_up()
+        return bool(self.init) and self.is_up("--wait")  # to ask again and again would slow the boot down
 
-    def is_up(self) -> bool:
-        return self.run("systemctl", "is-system-running", check=False).stdout.strip() in ("running", "degraded")
+    def is_up(self, *options: str) -> bool:
+        asked = self.run("systemctl", "is-system-running", *options, check=False)
+        return asked.stdout.strip() in ("running", "degraded")
 
     def _open_limiters(self) -> None:
         """nspawn mounts the v1 controllers read-only, and a systemd that boots so does not use them."""

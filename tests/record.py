@@ -92,6 +92,12 @@ CASES: dict[str, Case] = {
         script="sleep 0.05; exit 3",
         until="ActiveState=failed",
     ),
+    "given-up-after-ends-that-were-announced": Case(
+        "Restart=always\nRestartSec=300ms\nNotifyAccess=all",
+        {"phase": "failed", "by_request": False, "gave_up": True, "cause": "clean"},
+        script="systemd-notify STOPPING=1; sleep 0.1",
+        until="ActiveState=failed",
+    ),
     "given-up-after-watchdog": Case(
         "Type=exec\nRestart=always\nRestartSec=300ms\nWatchdogSec=200ms",
         {"phase": "failed", "by_request": False, "gave_up": True, "cause": "watchdog"},

@@ -28,7 +28,7 @@ CREDENTIALS = struct.Struct("iII")
 LONGEST_OPTION = 1024
 """Bytes, and so 256 groups; Python's getsockopt refuses to ask for more."""
 RATE, BURST = 200.0, 400.0
-"""Requests a second on one connection, and how many at once."""
+"""Requests a second of one user, over all connections, and how many at once."""
 MOST_CONNECTIONS = 256
 MOST_OF_ONE_USER = 64
 BACKLOG = 8 * 1024 * 1024
@@ -85,6 +85,8 @@ class Server:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self._connections: Counter[int] = Counter()
+        self._budgets: dict[int, tuple[float, float]] = {}
+        """What each user has left, and since when."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -128,9 +130,7 @@ class Server:
         return self._connections.total() > MOST_CONNECTIONS or self._connections[peer.uid] > MOST_OF_ONE_USER
 
     async def _converse(self, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        loop = asyncio.get_running_loop()
-        left, then = BURST, loop.time()
-        while True:
+        while not writer.is_closing():  # what a peer that has gone had still to ask is of no interest
             try:
                 line = await reader.readline()
             except ValueError:
@@ -138,11 +138,17 @@ class Server:
                 return
             if not line:
                 return
-            now = loop.time()
-            left, then = min(left + (now - then) * RATE, BURST) - 1, now
-            if left < 0 and peer.uid != ROOT:
-                await asyncio.sleep(-left / RATE)
+            if peer.uid != ROOT and (wait := self._wait(peer.uid)):
+                await asyncio.sleep(wait)
             await self._serve(line, peer, reader, writer)
+
+    def _wait(self, uid: int) -> float:
+        """The seconds until it is this user's turn again. Whoever asks over many connections has no more turns."""
+        now = asyncio.get_running_loop().time()
+        left, then = self._budgets.get(uid, (BURST, now))
+        left = min(left + (now - then) * RATE, BURST) - 1
+        self._budgets[uid] = (left, now)
+        return max(-left / RATE, 0.0)
 
     async def _serve(self, line: bytes, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number = None

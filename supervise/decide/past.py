@@ -118,8 +118,10 @@ def _endings(past: Past, unit: UnitState) -> Past:
 
 
 def _settled(past: Past, spec: AgentSpec, unit: UnitState, now: Instant) -> Past:
-    """After running well for long, all is forgotten."""
+    """After running well for long, all is forgotten. A life that we ended, or mean to end, did not run well."""
     if not past.attempts or unit.phase is not Phase.ACTIVE or unit.started_monotonic is None:
+        return past
+    if unit.incarnation == past.retry_life:
         return past
     if now.monotonic - unit.started_monotonic < (spec.quarantine or Quarantine()).settle:
         return past

@@ -27,6 +27,8 @@ STALE = 20.0
 """Seconds of age from which its view is not to be trusted: it looks at all every ten."""
 RESTLESS = 5
 """So many restarts by systemd are no accident any more."""
+SETTLED = timedelta(minutes=2)
+"""So long a life says that it is over: its watchdog would have ended it four times."""
 LARGE = 384 * 1024 * 1024
 """Bytes in memory: three quarters of what its unit allows."""
 HOMES = ("/root", "/home")
@@ -38,7 +40,13 @@ def daemon(there: Installation) -> Iterator[Finding]:
         yield from _runs(there, unit)
         yield from _kept(there, unit)
     elif there.info is None:
-        yield Finding(CHECK, Severity.ERROR, f"No reconciler answers: {there.silence or 'there is none'}.")
+        yield Finding(
+            CHECK,
+            Severity.ERROR,
+            f"No reconciler answers: {there.silence or 'there is none'}.",
+            "Start it.",
+            start(there),
+        )
     if there.info:
         yield from _answers(there, there.info)
         yield from _size(there, there.info)
@@ -73,9 +81,15 @@ def _runs(there: Installation, unit: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(CHECK, Severity.ERROR, text, "Start it.", start(there))
     restarts = int(unit.get("NRestarts", 0))
     if restarts:
-        severity = Severity.WARNING if restarts >= RESTLESS else Severity.NOTE
+        severity = Severity.WARNING if restarts >= RESTLESS and _is_young(there, unit) else Severity.NOTE
         text = f"systemd had to start the reconciler again {'once' if restarts == 1 else f'{restarts} times'}."
-        yield Finding(CHECK, severity, text, "See why.", log)
+        yield Finding(CHECK, severity, text, "See why; a restart by hand counts anew.", log)
+
+
+def _is_young(there: Installation, unit: Mapping[str, Any]) -> bool:
+    """Whether it has not run for long: the count alone tells of what may be over since days."""
+    since = length(int(unit.get("ActiveEnterTimestampMonotonic", 0)))
+    return since is None or there.at.monotonic - since < SETTLED
 
 
 def start(there: Installation) -> str:
@@ -127,6 +141,10 @@ def _answers(there: Installation, info: Mapping[str, Any]) -> Iterator[Finding]:
     elif age > STALE:
         text = f"What the reconciler knows is {age:.0f} s old."
         yield Finding(CHECK, Severity.ERROR, text, "Restart it; no agent notices.", restart_daemon(there))
+    known, count = info.get("agents"), sum(len(manifest.agents) for manifest in there.manifests)
+    if known is not None and known != count and not there.damaged and not there.unseen:
+        text = f"The reconciler knows of {known} agents, and {count} are installed."
+        yield Finding(CHECK, Severity.ERROR, text, "Start it anew; no agent notices.", restart_daemon(there))
     if (unseen := info.get("platform_unseen")) is not None:
         text = f"The reconciler could not ask systemd for {unseen:.0f} s."
         yield Finding(CHECK, Severity.ERROR, text, "Restart it; no agent notices.", restart_daemon(there))

@@ -12,11 +12,12 @@ from supervise.doctor.findings import Finding, Severity, needs_root
 from supervise.doctor.installation import Installation
 from supervise.doctor.looking import daemon_user
 from supervise.doctor.reading import cannot_read
-from supervise.doctor.remedies import shell, supervise
+from supervise.doctor.remedies import restart_daemon, shell, supervise
 from supervise.marker import version_key
 from supervise.model import Scope
 
 CHECK = "manifests"
+LET_IT_LOOK = "Let it look; it reads anew what was written since, not what was opened, so start it anew."
 
 
 def manifests(there: Installation) -> Iterator[Finding]:
@@ -41,13 +42,9 @@ def _folders(there: Installation) -> Iterator[Finding]:
     """Before the files: what cannot be entered hides all of them from the reconciler."""
     for folder in (there.places.manifests.parent, there.places.manifests):
         if there.daemon and folder.is_dir() and (why := cannot_read(folder, there.daemon)):
-            yield Finding(
-                CHECK,
-                Severity.ERROR,
-                f"The reconciler cannot see what is installed: {why}.",
-                "Let it look.",
-                shell(there, ("chmod", "a+rx", there.places.manifests.parent, there.places.manifests)),
-            )
+            text = f"The reconciler cannot see what is installed: {why}."
+            command = shell(there, ("chmod", "a+rx", there.places.manifests.parent, there.places.manifests))
+            yield Finding(CHECK, Severity.ERROR, text, LET_IT_LOOK, f"{command} && {restart_daemon(there)}")
             return
 
 
@@ -56,8 +53,9 @@ def _files(there: Installation) -> Iterator[Finding]:
     for project in (*(one.project for one in there.manifests), *there.damaged):
         file = there.places.manifest(project)
         if there.daemon and not _hidden(there) and (why := cannot_read(file, there.daemon)):
-            command = shell(there, ("chmod", "a+r", file))
-            yield Finding(CHECK, Severity.ERROR, f"The reconciler cannot read a manifest: {why}.", "Let it.", command)
+            command = f"{shell(there, ('chmod', 'a+r', file))} && {restart_daemon(there)}"
+            text = f"The reconciler cannot read a manifest: {why}."
+            yield Finding(CHECK, Severity.ERROR, text, LET_IT_LOOK, command)
         if owner and there.system and (why := stranger_who_writes(file, owner)):
             commands = (("chown", "root:", file.parent, file), ("chmod", "go-w", file.parent, file))
             yield Finding(

@@ -72,7 +72,9 @@ def _folder(there: Installation, folder: Path, who: Identity) -> Iterator[Findin
         )
     elif (why := obstacle(folder, who)) and (step := blocked_at(folder, who)):
         command = shell(there, ("chmod", "a+x", step))
-        yield Finding(CHECK, Severity.ERROR, f"it cannot start again: {why}.", "Let it in.", command)
+        yield Finding(
+            CHECK, Severity.ERROR, f"its folder cannot be entered at its next start: {why}.", "Let it in.", command
+        )
 
 
 def _closed(there: Installation, secret: Path) -> Iterator[Finding]:

@@ -161,8 +161,8 @@ class Daemon:
         reconciler.forget_main_processes(now.monotonic)
 
     def _is_due(self, what: str, every: timedelta, now: Instant) -> bool:
-        last = self._last.setdefault(what, now.monotonic)
-        if now.monotonic - last < every:
+        last = self._last.get(what)
+        if last is not None and now.monotonic - last < every:
             return False
         self._last[what] = now.monotonic
         return True

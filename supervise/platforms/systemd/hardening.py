@@ -71,8 +71,8 @@ def _paths(spec: AgentSpec) -> Iterator[Directive]:
 
 def _ours(spec: AgentSpec) -> Iterator[Directive]:
     """What signs of life and the claim need in a read-only world."""
+    yield _directive("ReadWritePaths", f"-{SYSTEM.claims}", "where it claims to be the only copy")
     if not _user_scope(spec):
-        yield _directive("ReadWritePaths", f"-{SYSTEM.runtime}/claim", "where it claims to be the only copy")
         return
     if spec.notify is not Notify.NEVER:
         yield _directive("BindReadOnlyPaths", "%t/systemd/notify", "where it says that it is ready and alive")

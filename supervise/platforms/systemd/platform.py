@@ -43,7 +43,7 @@ from supervise.platforms import Traits, UnitChanges
 from supervise.platforms.systemd import units
 from supervise.platforms.systemd.bus import MANAGER, PROPERTIES, SYSTEMD, UNIT, Bus, CallFailed
 from supervise.platforms.systemd.enablement import enabled_units, masked_units
-from supervise.platforms.systemd.states import length, moment, unit_state
+from supervise.platforms.systemd.states import USED, length, moment, unit_state
 from supervise.platforms.systemd.watch import SERVICE, Watch, agent_name
 
 TIMER = "org.freedesktop.systemd1.Timer"
@@ -295,7 +295,8 @@ class Systemd:
             if error.gone:
                 return {**known, "LoadState": "not-found"}
             raise PlatformError(f'cannot ask systemd about "{unit}": {error}') from error
-        return {**known, **service, **dict(zip(wanted, values, strict=True))}
+        used = {name: value for name, value in service.items() if name in USED}
+        return {**known, **used, **dict(zip(wanted, values, strict=True))}
 
     async def _timer(self, row: list[Any]) -> tuple[str, dict[str, Any]]:
         properties = await self.bus.all_properties(row[6], TIMER)

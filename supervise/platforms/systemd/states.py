@@ -39,6 +39,44 @@ NEVER = 2**64 - 1
 OWN_EXIT_CODES = range(200, 246)
 """systemd.exec(5) "Process Exit Codes": what systemd itself exits with when it cannot execute the program."""
 DOWN = (Phase.INACTIVE, Phase.FAILED)
+USED = frozenset(
+    {
+        "ActiveExitTimestamp",
+        "ActiveExitTimestampMonotonic",
+        "ActiveState",
+        "AssertResult",
+        "AssertTimestamp",
+        "ConditionResult",
+        "ConditionTimestamp",
+        "ControlGroup",
+        "ExecMainCode",
+        "ExecMainExitTimestamp",
+        "ExecMainExitTimestampMonotonic",
+        "ExecMainPID",
+        "ExecMainStartTimestamp",
+        "ExecMainStartTimestampMonotonic",
+        "ExecMainStatus",
+        "ExecStartPre",
+        "InactiveEnterTimestampMonotonic",
+        "InvocationID",
+        "JobType",
+        "LoadState",
+        "MainPID",
+        "NRestarts",
+        "NeedDaemonReload",
+        "Restart",
+        "RestartUSec",
+        "Result",
+        "StateChangeTimestamp",
+        "StatusText",
+        "SubState",
+        "WatchdogTimestampMonotonic",
+        "WatchdogUSec",
+    }
+)
+"""The properties that count here, of the 300 that a service has: nobody need keep the others."""
+START_LIMIT = "start-limit-hit"
+"""What a manager that gave up writes over the result `success`, and over no other."""
 REFUSED_BY_DEPENDENCY = "RefusedByDependency"
 """Not a property of systemd's: the watch writes it down when a start job ended with the result `dependency`."""
 
@@ -143,7 +181,7 @@ def _cause(properties: Properties, phase: Phase) -> Cause | None:
     result = properties.get("Result", "success")
     if result == "exit-code" and properties.get("ExecMainStatus", 0) in OWN_EXIT_CODES:
         return Cause.EXEC_FAILED
-    if result == "success":
+    if result in ("success", START_LIMIT):
         return Cause.CLEAN if properties.get("ExecMainExitTimestampMonotonic", 0) else None
     return CAUSES.get(result, Cause.EXIT_CODE)
 
@@ -164,6 +202,8 @@ def _ending(properties: Properties, phase: Phase) -> tuple[bool | None, bool | N
         return restarts and not gave_up, gave_up
     if phase is Phase.INACTIVE and properties.get("Restart") == "always":
         return True, False
+    if properties.get("Result") == START_LIMIT:
+        return False, True
     left_first = 0 < properties.get("ActiveExitTimestampMonotonic", 0) < exited
     if left_first and properties.get("Result") != "watchdog":
         return True, False

@@ -18,7 +18,7 @@ from dbus_fast import Message, MessageType
 from supervise.errors import PlatformError
 from supervise.model import Change, Lost, Phase, UnitState
 from supervise.platforms.systemd.bus import MANAGER, UNIT, signal_body
-from supervise.platforms.systemd.states import REFUSED_BY_DEPENDENCY, unit_state
+from supervise.platforms.systemd.states import REFUSED_BY_DEPENDENCY, USED, unit_state
 
 SERVICE = "org.freedesktop.systemd1.Service"
 UNIT_NAME = re.compile(r"agent@(?P<name>[^.].*)\.(?P<kind>service|timer)")
@@ -77,7 +77,8 @@ class Watch:
         found = UNIT_NAME.fullmatch(unit)
         if not found:
             return
-        interface, changed, _ = signal_body(message)
+        interface, signalled, _ = signal_body(message)
+        changed = {name: value for name, value in signalled.items() if name in USED or name == "Job"}
         if found["kind"] == "timer":
             self._look_at_timer(unit)
             return
@@ -194,6 +195,8 @@ def _in_passing(state: UnitState, told: Phase | None, properties: Mapping[str, A
         return replace(state, phase=Phase.RESTARTING, by_request=None, gave_up=None) if restarts else state
     if state.phase in (Phase.INACTIVE, Phase.QUEUED) and told is Phase.RESTARTING:
         return None
+    if state.phase is Phase.INACTIVE and told is Phase.FAILED:
+        return None  # its failure was forgotten, most often since somebody is about to start it
     return state
 
 

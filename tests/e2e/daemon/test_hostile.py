@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.daemon.asking import ask, events, rows
+from tests.e2e.daemon.asking import Refused, ask, ask_as, events, rows
 from tests.e2e.daemon.machine import at, install, reconciler, show, unit
 from tests.lab import Lab, eventually
 
@@ -203,3 +203,54 @@ def _heard_since(lab: Lab, turns: dict[str, int]) -> bool:
 def _turns(lab: Lab) -> dict[str, int]:
     """Which turn each agent that beats was last heard to be at."""
     return {name: int((row["last_activity"] or "0").split()[-1]) for name, row in rows(lab, *ARMED).items()}
+
+
+QUESTIONS = """
+import select, socket, sys, time
+line = b'{"id": 1, "op": "%s", "args": {}}\\n' % sys.argv[1].encode()
+asking = []
+for _ in range(60):
+    one = socket.socket(socket.AF_UNIX)
+    one.connect("/run/supervise/control.sock")
+    one.setblocking(False)
+    asking.append(one)
+end, answers = time.monotonic() + 3, 0
+while time.monotonic() < end:
+    readable, writable, _ = select.select(asking, asking, [], 0.1)
+    for one in writable:
+        try:
+            one.send(line * 100)
+        except BlockingIOError:
+            pass
+    for one in readable:
+        answers += one.recv(1 << 20).count(b"\\n")
+print(answers)
+"""
+
+
+@pytest.mark.parametrize("op", ["rows", "look", "nonsense"])
+def test_a_storm_of_questions_holds_nobody_up(host: Lab, op: str) -> None:
+    """A user asks over as many connections as there may be; they get their share, and others their answer."""
+    pid, user = reconciler(host), f"asks_{op}"
+    host.run("useradd", user)
+    asker = host.popen("runuser", "-u", user, "--", "/usr/bin/python3", "-c", QUESTIONS, op, stdout=subprocess.PIPE)
+    used, begin, slowest = _used(host, pid), time.monotonic(), 0.0
+    while asker.poll() is None:
+        asked = time.monotonic()
+        rows(host)
+        slowest = max(slowest, time.monotonic() - asked)
+    spent = (_used(host, pid) - used) / (time.monotonic() - begin)
+    answers = int(asker.communicate()[0])
+    print({"op": op, "answers": answers, "slowest": slowest, "processor": spent})
+    assert 100 < answers < 400 + 200 * 6
+    assert slowest <= 1.0
+    assert ask(host, "info")["view_age"] <= 11
+    assert reconciler(host) == pid
+    eventually(lambda: _is_heard(host, user), "those connections to be given up", timeout=3)
+
+
+def _is_heard(lab: Lab, user: str) -> bool:
+    try:
+        return bool(ask_as(lab, user, "info"))
+    except Refused:  # busy
+        return False

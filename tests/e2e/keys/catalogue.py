@@ -21,19 +21,12 @@ MACHINE = (Scope.SYSTEM,)
 OWN = (Scope.USER,)
 
 LATER = {
-    "probes": "the reconciler",
-    "heartbeat": "the reconciler",
-    "quarantine": "the reconciler",
-    "restart.loop": "the reconciler",
-    "hidden": "the reconciler",
-    "max_idle": "the reconciler",
-    "deadline": "the reconciler",
-    "renamed_from": "the store",
-    "single": "the agent library",
+    "probes": "the reconciler's probes",
+    "hidden": "the reconciler's scan",
     "supabase": "the replica",
-    "reconciler": "the reconciler",
+    "reconciler.intervals": "the reconciler",
+    "reconciler.remote_control": "the replica",
     "web": "the dashboard",
-    "alerts": "the alerts",
 }
 """Keys without effect yet, each with the part that brings it. A name stands for all below it."""
 

@@ -18,6 +18,7 @@ TOP = """\
 version: 1
 project: {project}
 vars: {{GREETING: hello from vars}}
+reconciler: {{retention: 2s}}
 defaults:
   command: [/usr/bin/python3, probe.py]
   environment: {{FROM_DEFAULTS: "yes"}}
@@ -68,6 +69,12 @@ class Fleet:
         return self.lab.run(
             "env", "SUPERVISE_HOST_TAGS=feed", "supervise", verb, *scope, *rest, check=check, user=self.user
         )
+
+    def as_owner(self, *argv: str) -> Completed:
+        """A program started by hand by the agents' owner, however it ends."""
+        if self.scope is Scope.USER:
+            return self.lab.run(*argv, check=False, user=self.user)
+        return self.lab.run("runuser", "-u", self.owner, "--", *argv, check=False)
 
     def ctl(self, *argv: str, check: bool = True) -> str:
         manager = ("--user",) if self.scope is Scope.USER else ()

@@ -121,7 +121,7 @@ def test_strict_in_the_user_scope_needs_private_users_and_lacks_two() -> None:
     user = names(spec(STRICT, scope=Scope.USER))
     system = names(spec(STRICT))
     assert user - system == {"PrivateUsers", "BindReadOnlyPaths", "RuntimeDirectory", "RuntimeDirectoryPreserve"}
-    assert system - user == {"ProtectKernelLogs", "ProtectProc", "ReadWritePaths"}
+    assert system - user == {"ProtectKernelLogs", "ProtectProc"}
     assert set(missing(spec(STRICT, scope=Scope.USER))) == {"ProtectKernelLogs", "ProtectProc"}
 
 

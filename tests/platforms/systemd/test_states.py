@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from supervise.model import Phase
-from supervise.platforms.systemd.states import moment, unit_state
+from supervise.platforms.systemd.states import USED, moment, unit_state
 
 FIXTURES = Path(__file__).parents[2] / "fixtures/systemd"
 CASES = sorted(FIXTURES.glob("*.json"))
@@ -20,6 +20,13 @@ def test_a_recorded_answer_is_understood(file: Path) -> None:
     recorded = json.loads(file.read_text())
     state = asdict(unit_state("x", "agent@x.service", recorded["properties"], boot="b"))
     assert {key: state[key] for key in recorded["expect"]} == recorded["expect"]
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+def test_of_a_recorded_answer_only_what_is_used_need_be_kept(file: Path) -> None:
+    properties = json.loads(file.read_text())["properties"]
+    kept = {name: value for name, value in properties.items() if name in USED}
+    assert unit_state("x", "u", kept, boot="b") == unit_state("x", "u", properties, boot="b")
 
 
 def test_there_is_a_recording_of_every_phase() -> None:

@@ -1,0 +1,179 @@
+"""Mutations of the code that decides and of the watch: each, made in a copy, must make one of their tests fail.
+
+Run by `scripts/mutate`. A mutation that no test notices, or whose text is not found just once, is an error.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+NEEDED = ("pyproject.toml", "supervise", "tests")
+
+
+@dataclass(frozen=True)
+class Mutation:
+    file: str
+    old: str
+    new: str
+
+
+HEART = "supervise/decide/__init__.py"
+JUDGE = "supervise/decide/judge.py"
+PAST = "supervise/decide/past.py"
+REMEDY = "supervise/decide/remedy.py"
+HEALTH = "supervise/decide/health.py"
+EVENTS = "supervise/decide/events.py"
+WATCH = "supervise/platforms/systemd/watch.py"
+TESTS = {WATCH: "tests/platforms/systemd/test_watch.py"}
+"""The tests that must notice; of all else those of the heart."""
+
+MUTATIONS = (
+    Mutation(HEART, "UNSEEN = timedelta(seconds=5)", "UNSEEN = timedelta(seconds=6)"),
+    Mutation(HEART, "COARSE = timedelta(seconds=5)", "COARSE = timedelta(seconds=6)"),
+    Mutation(HEART, "MASS = 0.3", "MASS = 0.4"),
+    Mutation(HEART, "FEWEST = 3", "FEWEST = 4"),
+    Mutation(HEART, "count >= FEWEST", "count > FEWEST"),
+    Mutation(HEART, "count > MASS *", "count >= MASS *"),
+    Mutation(HEART, "now.monotonic - since < UNSEEN", "now.monotonic - since <= UNSEEN"),
+    Mutation(HEART, "lock.until <= now.wall", "lock.until < now.wall"),
+    Mutation(HEART, "shared - before]", "shared]"),
+    Mutation(HEART, "if shared != before:", "if False:"),
+    Mutation(HEART, "reason is Reason.SILENT and Reason.SILENT in shared", "reason is Reason.SILENT and False"),
+    Mutation(HEART, "acting=seen.acting", "acting=False"),
+    Mutation(HEART, ">= min(COARSE,", "> min(COARSE,"),
+    Mutation(HEART, "watchdog / 3", "watchdog / 2"),
+    Mutation(HEART, "unit.started_monotonic < mark", "unit.started_monotonic <= mark"),
+    Mutation(HEART, "(*DOWN, Phase.RESTARTING) and unit.ended_at", "DOWN and unit.ended_at"),
+    Mutation(HEART, "return min(moment, now.wall)", "return moment"),
+    Mutation(HEART, "(last.restarts if last else 0)", "0"),
+    Mutation(HEART, "row.past.deaths[-1:] > last.past.deaths[-1:]", "len(row.past.deaths) > len(last.past.deaths)"),
+    Mutation(HEART, "since=known.since if known else", "since=last.since if last else"),
+    Mutation(HEART, "row, () if known else (", "row, ("),
+    Mutation(HEART, "if moment > now)", "if moment >= now)"),
+    Mutation(HEART, "case.now.wall - (case.now.monotonic - sign)", "case.now.wall + (case.now.monotonic - sign)"),
+    Mutation(JUDGE, "DOWN = (Phase.ABSENT, Phase.INACTIVE, Phase.FAILED)", "DOWN = (Phase.ABSENT, Phase.INACTIVE)"),
+    Mutation(JUDGE, "UP = (Phase.ACTIVE, Phase.RESTARTING)", "UP = (Phase.ACTIVE,)"),
+    Mutation(JUDGE, "TOGETHER = timedelta(seconds=5)", "TOGETHER = timedelta(seconds=6)"),
+    Mutation(JUDGE, "<= TOGETHER", "< TOGETHER"),
+    Mutation(
+        JUDGE, "(*DOWN, Phase.RESTARTING):\n        return None\n    text", "DOWN:\n        return None\n    text"
+    ),
+    Mutation(JUDGE, "(1 if past.half_open else loop.count)", "(1 if past.half_open else loop.count + 1)"),
+    Mutation(JUDGE, "(1 if past.half_open else loop.count)", "loop.count"),
+    Mutation(JUDGE, "unit.started_monotonic > intent.monotonic", "unit.started_monotonic >= intent.monotonic"),
+    Mutation(JUDGE, "intent.boot != case.now.boot", "False"),
+    Mutation(JUDGE, "beat.at.monotonic < unit.started_monotonic", "beat.at.monotonic <= unit.started_monotonic"),
+    Mutation(JUDGE, "if unit.by_request and not case.past.quarantined:", "if unit.by_request:"),
+    Mutation(JUDGE, "    _silent,\n    _duplicate,", "    _duplicate,\n    _silent,"),
+    Mutation(JUDGE, "    _hidden,\n    _orphan,", "    _orphan,\n    _hidden,"),
+    Mutation(JUDGE, "    _stopped,\n    _given_up,", "    _given_up,\n    _stopped,"),
+    Mutation(JUDGE, "    _condition,\n    _dependency,", "    _dependency,\n    _condition,"),
+    Mutation(JUDGE, "    _late,\n    _idle,", "    _idle,\n    _late,"),
+    Mutation(JUDGE, "    _own_report,\n    _late,", "    _late,\n    _own_report,"),
+    Mutation(JUDGE, "    _crash_looping,\n    _restarting,", "    _restarting,\n    _crash_looping,"),
+    Mutation(PAST, "DEAD = (Phase.RESTARTING, Phase.FAILED)", "DEAD = (Phase.RESTARTING,)"),
+    Mutation(PAST, "MOST_DEATHS = 50", "MOST_DEATHS = 51"),
+    Mutation(PAST, "SPREAD = 0.2", "SPREAD = 0.3"),
+    Mutation(PAST, "MASS_MAX = timedelta(minutes=2)", "MASS_MAX = timedelta(minutes=3)"),
+    Mutation(PAST, "ON_TIME = timedelta(seconds=10)", "ON_TIME = timedelta(seconds=11)"),
+    Mutation(PAST, "due > ON_TIME", "due >= ON_TIME"),
+    Mutation(PAST, "at > now.monotonic - loop.interval", "at >= now.monotonic - loop.interval"),
+    Mutation(PAST, "restarts - known - (past.counted == before)", "restarts - known"),
+    Mutation(PAST, "past.counted != life and", ""),
+    Mutation(PAST, "settle:\n        return past", "settle / 2:\n        return past"),
+    Mutation(PAST, "if unit.incarnation == past.retry_life:\n        return past", "pass"),
+    Mutation(PAST, "unit.incarnation in (None, past.retry_life)", "unit.incarnation == past.retry_life"),
+    Mutation(PAST, "remembered(unit, past).gave_up", "unit.gave_up"),
+    Mutation(PAST, "past.boot == now.boot", "True"),
+    Mutation(PAST, "due - timedelta(seconds=2)", "due"),
+    Mutation(REMEDY, "NEVER_STARTED = timedelta(seconds=5)", "NEVER_STARTED = timedelta(seconds=6)"),
+    Mutation(REMEDY, "AFTER_FAILURE = timedelta(seconds=30)", "AFTER_FAILURE = timedelta(seconds=29)"),
+    Mutation(REMEDY, "AFTER_DENIAL = timedelta(minutes=5)", "AFTER_DENIAL = timedelta(minutes=6)"),
+    Mutation(REMEDY, "if due > case.now.monotonic:", "if due >= case.now.monotonic:"),
+    Mutation(REMEDY, "attempts=past.attempts + 1", "attempts=past.attempts"),
+    Mutation(REMEDY, "(*DOWN, Phase.STOPPING)", "DOWN"),
+    Mutation(REMEDY, "if case.seen.acting:", "if False:"),
+    Mutation(REMEDY, "not case.host.may_act", "False"),
+    Mutation(REMEDY, "replace(past, quarantined=True)", "replace(past, quarantined=True, half_open=False)"),
+    Mutation(HEALTH, "PER_RESTART = 10.0", "PER_RESTART = 11.0"),
+    Mutation(HEALTH, "RECENT = timedelta(hours=1)", "RECENT = timedelta(hours=2)"),
+    Mutation(HEALTH, "min(round(part.lost), left)", "round(part.lost)"),
+    Mutation(HEALTH, "verdict.reason is not Reason.SILENT", "True"),
+    Mutation(EVENTS, "row.incarnation, at, row.status,", "row.incarnation, row.status,"),
+    Mutation(EVENTS, 'row.message.startswith(f"{shown(intent.by)} ")', "intent.by in row.message"),
+    Mutation(WATCH, "PASSING = 0.05", "PASSING = 0.06"),
+    Mutation(WATCH, "if interface == UNIT:", "if True:"),
+    Mutation(WATCH, "(Phase.INACTIVE, Phase.QUEUED) and told", "(Phase.QUEUED,) and told"),
+    Mutation(WATCH, "(Phase.INACTIVE, Phase.QUEUED) and told", "(Phase.INACTIVE,) and told"),
+    Mutation(WATCH, "not state.gave_up and told", "told"),
+    Mutation(WATCH, "not state.by_request and not", "not"),
+    Mutation(WATCH, "elif unit not in self._asked:", "else:"),
+    Mutation(WATCH, "{**properties, **changed}", "{**changed, **properties}"),
+    Mutation(WATCH, "elif unit not in self._held_back:", "else:"),
+    Mutation(
+        WATCH,
+        "if passing is state:\n            self._forget_held_back(unit)",
+        "if passing is state:\n            pass",
+    ),
+)
+
+
+def main(words: Sequence[str]) -> int:
+    wanted = [one for one in MUTATIONS if not words or any(word in f"{one.file} {one.old}" for word in words)]
+    with tempfile.TemporaryDirectory() as folder:
+        copied = copy_to(Path(folder))
+        for file in sorted({one.file for one in wanted}):
+            if found := failing(copied, file):
+                print(f"mutate: unbroken, {found} fails", file=sys.stderr)
+                return 1
+        survivors = [one for one in wanted if not noticed(copied, one)]
+    print(f"{len(wanted) - len(survivors)} of {len(wanted)} were noticed")
+    return 1 if survivors else 0
+
+
+def copy_to(folder: Path) -> Path:
+    for name in NEEDED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "ui", "e2e"))
+        else:
+            shutil.copy(source, folder)
+    return folder
+
+
+def noticed(copied: Path, mutation: Mutation) -> bool:
+    file = copied / mutation.file
+    text = file.read_text()
+    count = text.count(mutation.old)
+    if count != 1:
+        found = f"NOT FOUND ONCE ({count})"
+    else:
+        file.write_text(text.replace(mutation.old, mutation.new))
+        found = failing(copied, mutation.file) or "SURVIVED"
+        file.write_text(text)
+    change = f"{mutation.old} → {mutation.new}".replace("\n", "⏎")
+    print(f"| {Path(mutation.file).parent.name}/{file.name} | `{re.sub(' +', ' ', change)}` | {found} |", flush=True)
+    return "::" in found
+
+
+def failing(copied: Path, file: str) -> str | None:
+    """The first test that fails, if one does."""
+    tests = TESTS.get(file, "tests/decide")
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-p", "no:xdist", "--tb=no", "-rfE", tests]
+    done = subprocess.run(command, cwd=copied, capture_output=True, text=True)
+    if done.returncode == 0:
+        return None
+    found = re.search(r"^(?:FAILED|ERROR) \S*/(\S+?::?[^\s\[]+)", done.stdout, re.MULTILINE)
+    return found[1] if found else f"no test at all: {done.stdout[-300:]}{done.stderr[-300:]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
