@@ -5,6 +5,7 @@ Written last and whole, so it is the record of the last *finished* install. Hold
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -97,8 +98,19 @@ def unreadable(places: Places) -> Mapping[str, str]:
     return reasons
 
 
+def hidden(places: Places) -> str | None:
+    """Why nobody can tell what is installed: the folder of the manifests is there, and we may not look into it."""
+    try:
+        with os.scandir(places.manifests):
+            return None
+    except PermissionError as error:
+        return f"cannot read the manifests in {places.manifests}: {error.strerror}"
+    except OSError:  # there is none: nothing is installed
+        return None
+
+
 def _files(places: Places) -> Iterator[Path]:
-    if places.manifests.is_dir():
+    if not hidden(places):
         yield from sorted(places.manifests.glob("*.json"))
 
 

@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tests import bench_kills
+
 PROJECT = Path("/srv/bench")
 AGENTS = 500
 WARM = {**os.environ, "PYTHONPYCACHEPREFIX": "/tmp/bench-pycache", "PYTHONDONTWRITEBYTECODE": ""}
@@ -108,9 +110,16 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--agents", type=int, default=AGENTS)
+    parser.add_argument("--kills", type=int, default=bench_kills.KILLS, help="0: no kills")
     options = parser.parse_args()
+    kills = bench_kills.run(options.kills) if options.kills else None
     found = rows(options.runs, options.agents)
-    print(json.dumps([asdict(one) for one in found], indent=1) if options.json else table(found))
+    if options.json:
+        print(json.dumps({"commands": [asdict(one) for one in found], "kills": kills}, indent=1))
+        return
+    print(table(found))
+    if kills:
+        print(f"\n{bench_kills.table(kills)}")
 
 
 if __name__ == "__main__":

@@ -23,11 +23,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from tests.lab import eventually
-
 PROJECT = Path("/srv/kills")
 CONTROL = "/run/supervise/control.sock"
 DOWN = "error"
+KILLS, AGENTS = 1000, 100
 PAUSE = (0.02, 0.06)
 """Seconds between two kills: at random, so that no rhythm of ours or of systemd's is hit always at the same phase."""
 
@@ -161,41 +160,42 @@ def figures(found: dict[str, list[float]]) -> list[dict[str, Any]]:
     ]
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
+def table(found: dict[str, Any]) -> str:
     lines = [f"{'':<46} {'n':>6} {'p50':>8} {'p90':>8} {'p99':>8} {'most':>8}  ms"]
-    for row in rows:
+    for row in found["latency_ms"]:
         values = " ".join(f"{row[key]:8.2f}" for key in ("p50", "p90", "p99", "most"))
         lines.append(f"{row['what']:<46} {row['kills']:>6} {values}")
+    after = found["reconciler"]
+    lines.append(f"the reconciler after that: {after['rss_mb']:.0f} MB, {after['cpu_s']:.1f} s of CPU in all")
     return "\n".join(lines)
 
 
 def daemon() -> dict[str, float]:
     """Memory (MB) and CPU time (s) of the reconciler by now."""
-    pid = subprocess.run(
-        ["systemctl", "show", "--value", "-p", "MainPID", "supervise-reconciler"], capture_output=True, text=True
-    ).stdout.strip()
-    eventually(lambda: Path(f"/proc/{pid}/status").exists(), "the reconciler")
+    asked = ["systemctl", "show", "--value", "-p", "MainPID", "supervise-reconciler"]
+    pid = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     status = Path(f"/proc/{pid}/status").read_text()
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     resident = int(status.split("VmRSS:")[1].split()[0]) / 1024
     return {"rss_mb": resident, "cpu_s": (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")}
 
 
+def run(kills: int, agents: int = AGENTS) -> dict[str, Any]:
+    """Everything: install, kill, measure, remove."""
+    latency = figures(measure(kills, agents))
+    after = daemon()
+    subprocess.run(["supervise", "uninstall", "-y", "-p", "kills"], capture_output=True, check=True)
+    return {"agents": agents, "latency_ms": latency, "reconciler": after}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--kills", type=int, default=1000)
-    parser.add_argument("--agents", type=int, default=100)
+    parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("--agents", type=int, default=AGENTS)
     options = parser.parse_args()
-    rows = figures(measure(options.kills, options.agents))
-    after = daemon()
-    if options.json:
-        print(json.dumps({"latency_ms": rows, "reconciler": after}, indent=1))
-    else:
-        print(table(rows))
-        print(
-            f"reconciler, after {options.kills} kills: {after['rss_mb']:.0f} MB, {after['cpu_s']:.1f} s of CPU in all"
-        )
+    found = run(options.kills, options.agents)
+    print(json.dumps(found, indent=1) if options.json else table(found))
 
 
 if __name__ == "__main__":

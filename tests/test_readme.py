@@ -17,9 +17,11 @@ ROOT = README.parent
 
 
 def test_the_example_is_valid(tmp_path: Path) -> None:
-    (example,) = blocks("yaml")
-    (tmp_path / "agents.yaml").write_text(example)
+    first, alerts = blocks("yaml")
+    (tmp_path / "agents.yaml").write_text(first)
     assert set(load(tmp_path / "agents.yaml", environ={}).agents) == {"market_data", "tweet_scraper"}
+    (tmp_path / "agents.yaml").write_text(alerts)
+    assert len(load(tmp_path / "agents.yaml", environ={}).alerts) == 2
 
 
 @pytest.mark.parametrize("key", sorted(AgentSettings.model_fields))

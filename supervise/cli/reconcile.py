@@ -12,7 +12,13 @@ from supervise.errors import ExitCode
 @user_option
 @click.option("--once", is_flag=True, help="One full pass, then end; a reconciler that runs makes it.")
 @json_option
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", hidden=True)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="How much it writes to its log.",
+)
 def command(as_user: bool, once: bool, as_json: bool, log_level: str) -> int:
     """Keep the status of all agents true, until stopped.
 

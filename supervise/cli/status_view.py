@@ -37,8 +37,8 @@ LAST_OF_MANAGER = 3
 REFRESH = 2.0
 """Seconds after which `--watch` looks again even without a signal."""
 WITHOUT_DAEMON = "no reconciler is running: this is what systemd and one process scan show at this moment"
-STALE = 20.0
-"""Seconds of age from which a view is not to be trusted: the reconciler looks at all every ten."""
+STALE = 5.0
+"""Seconds of age from which a view is not to be trusted: the reconciler makes it new four times a second."""
 SOURCES = {Source.BEAT: "by its own beats", Source.PING: "by its pings", Source.OBSERVED: "last seen active"}
 
 Part = tuple[Places, tuple[AgentSpec, ...]]

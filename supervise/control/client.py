@@ -89,7 +89,8 @@ async def connect(path: Path) -> AsyncIterator[Control]:
         async with asyncio.timeout(PATIENCE):
             reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_ANSWER)
     except (OSError, TimeoutError) as error:
-        advice = "`systemctl status supervise-reconciler` tells how it is"
+        user = "" if path.is_relative_to("/run/supervise") else "--user "
+        advice = f"`systemctl {user}status supervise-reconciler` tells how it is"
         raise Unreachable(f"cannot reach the reconciler at {path}: {_why(error)}; {advice}") from error
     try:
         yield Control(reader, writer)

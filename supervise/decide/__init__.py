@@ -200,7 +200,9 @@ def _heartbeat(case: Case, unit: UnitState | None, last: StatusRow | None) -> tu
 
 
 def _last_error(verdict: Verdict, last: StatusRow | None) -> str | None:
-    return verdict.message if verdict.status is Status.ERROR else (last.last_error if last else None)
+    """What last went wrong with the agent itself."""
+    wrong = verdict.status is Status.ERROR and verdict.reason is not Reason.HELD
+    return verdict.message if wrong else (last.last_error if last else None)
 
 
 def _outdated(unit: UnitState | None, mark: timedelta | None) -> bool:

@@ -126,7 +126,7 @@ def _held(case: Case, unit: UnitState) -> Verdict | None:
     if case.seen.outside:
         text = f"It is {who}; yet a copy runs outside its unit: {copies(case.seen.outside)}."
         return Verdict(Status.ERROR, Reason.HELD, text)
-    if unit.phase not in DOWN:
+    if unit.phase not in (*DOWN, Phase.QUEUED):  # what waits for its turn will be refused by its unit
         return Verdict(Status.ERROR, Reason.HELD, f"It is {who}; yet its unit is {unit.phase.value}.")
     return Verdict(Status.STOPPED, Reason.HELD, f"It is {who}.")
 

@@ -107,7 +107,7 @@ def _begun(past: Past, case: Case, unit: UnitState, reason: Reason) -> Past:
 
 
 def _while_up(case: Case, unit: UnitState, past: Past) -> timedelta | None:
-    return None if unit.phase in (*DOWN, Phase.STOPPING) else timedelta()
+    return None if unit.phase in (*DOWN, Phase.QUEUED, Phase.STOPPING) else timedelta()
 
 
 def _at_once(case: Case, unit: UnitState, past: Past) -> timedelta | None:

@@ -68,8 +68,8 @@ async def apply(plan: Plan, platform: Platform, *, places: Places, old: Manifest
         report("systemd reads the units anew")
         await platform.apply(UnitChanges(enable=plan.enable, reload=True))
     _write_manifest(plan, places, old, kept_agents)
-    restart_daemon = (plan.daemon_changes or plan.interrupted) and not plan.last
-    daemon = await _start_daemon(platform, report) if restart_daemon else ""
+    starts_daemon = (plan.daemon_changes or plan.interrupted) and not plan.last
+    daemon = await _start_daemon(platform, report, anew=plan.daemon_changes) if starts_daemon else ""
     places.journal.unlink(missing_ok=True)
     return Applied(len(changes), reload, kept, daemon)
 
@@ -152,14 +152,15 @@ async def _stop_daemon(platform: Platform) -> None:
         await _why_it_runs_on(unit, platform)
 
 
-async def _start_daemon(platform: Platform, report: Report) -> str:
-    """Start our own daemon anew. Agents need it for nothing, so that it does not start fails no install: it is told."""
+async def _start_daemon(platform: Platform, report: Report, *, anew: bool) -> str:
+    """Start our own daemon, `anew` if it runs. Agents need it for nothing: that it does not start fails no install."""
     report("starting the reconciler")
     for unit in SOCKETS:
         outcome = await platform.perform(Action(ActionKind.START, unit, unit, "installed"))
         if not outcome.ok:
             return f"{unit}: {outcome.detail}"
-    outcome = await platform.perform(Action(ActionKind.RESTART, RECONCILER, RECONCILER, "installed"))
+    kind = ActionKind.RESTART if anew else ActionKind.START
+    outcome = await platform.perform(Action(kind, RECONCILER, RECONCILER, "installed"))
     return "" if outcome.ok else f"{RECONCILER}: {outcome.detail} (`journalctl -u {RECONCILER}` says why)"
 
 

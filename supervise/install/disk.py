@@ -74,5 +74,5 @@ def _candidates(places: Places) -> Iterator[Path]:
 def _content(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8", errors="surrogateescape")
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # the last one for a plan by an ordinary user
         return None

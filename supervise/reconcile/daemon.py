@@ -37,7 +37,11 @@ TICK = 0.25
 FIRST_LOOK = 5.0
 """Seconds in which a platform that can be asked at all has answered."""
 DISK = timedelta(seconds=2)
+SOONEST_LOOK = timedelta(milliseconds=50)
+"""However often we are asked, the disk is looked at no more often than this."""
 FULL_PASS = timedelta(seconds=10)
+FEEDING = timedelta(seconds=1)
+"""How often our own watchdog is fed at most."""
 RESYNC = timedelta(seconds=60)
 SAMPLES = timedelta(minutes=5)
 PRUNING = timedelta(hours=1)
@@ -108,7 +112,8 @@ class Daemon:
 
     async def look(self, *, everything: bool = False) -> None:
         """Look at the disk now, and (`everything`) ask the platform about all."""
-        self._look_at_disk()
+        if everything or self._is_due("look", SOONEST_LOOK, clock.now()):
+            self._look_at_disk()
         if everything:
             with suppress(PlatformError):
                 await self.following.resync()
@@ -132,12 +137,16 @@ class Daemon:
             now = clock.now()
             self._notice_gaps(before, now)
             before = now
+            self._tell_of_store()
             try:
                 await self._tick(now)
             except PlatformError as error:
                 log.warning("%s", error)
-            self._tell_of_store()
-            self.notify.passed(self._summary())
+                continue
+            if self.following.platform:
+                self.reconciler.view_of = now
+            if self._is_due("feeding", FEEDING, now):
+                self.notify.passed(self._summary())
 
     async def _tick(self, now: Instant) -> None:
         reconciler = self.reconciler

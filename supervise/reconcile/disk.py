@@ -12,16 +12,16 @@ from pathlib import Path
 
 from supervise.clock import boot_id
 from supervise.holds import read_holds
-from supervise.manifest import Manifest, manifests, unreadable
+from supervise.manifest import Manifest, hidden, manifests, unreadable
 from supervise.marker import edited
 from supervise.model import AgentSpec, Hold, UnitState
 from supervise.places import Places
 from supervise.platforms.systemd.enablement import enabled_units, masked_units
 from supervise.platforms.systemd.units import DROP_IN, timer_name, unit_name
 
-Stamp = tuple[int, int, int]
-"""Inode, size and time of change: what differs when a file is another one."""
-NOTHING: Stamp = (0, 0, 0)
+Stamp = tuple[int, int, int, int]
+"""Inode, size, times of writing and of change: what differs when a file is another one, or may be read by others."""
+NOTHING: Stamp = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def look(places: Places, before: Disk) -> tuple[Disk, frozenset[str]]:
         return before, frozenset()
     moved = {path for path in {*stamps, *before.stamps} if stamps.get(path) != before.stamps.get(path)}
     now = before
-    if any(path == places.manifests or path.parent == places.manifests for path in moved):
+    if any(places.manifests in (path, path.parent) or places.manifests.parent == path for path in moved):
         now = _installed(places, now)
     stamps = dict(_stamps(places, now))
     moved = {path for path in {*stamps, *before.stamps} if stamps.get(path) != before.stamps.get(path)}
@@ -81,6 +81,8 @@ def with_holds(places: Places, disk: Disk) -> Disk:
 
 
 def _installed(places: Places, before: Disk) -> Disk:
+    if why := hidden(places):
+        return replace(before, damaged={**before.damaged, "-": why})  # what was installed still is
     found = tuple(manifests(places))
     damaged = unreadable(places)
     kept = tuple(one for one in before.manifests if one.project in damaged)  # its agents run on, whatever the file says
@@ -99,7 +101,8 @@ def _installed(places: Places, before: Disk) -> Disk:
 
 def _stamps(places: Places, disk: Disk) -> Iterator[tuple[Path, Stamp]]:
     yield places.manifests, _stamp(places.manifests)
-    for file in sorted(places.manifests.glob("*.json")) if places.manifests.is_dir() else ():
+    yield places.manifests.parent, _stamp(places.manifests.parent)
+    for file in () if hidden(places) else sorted(places.manifests.glob("*.json")):
         yield file, _stamp(file)
     for path in (places.holds, places.units, places.units / "supervise.target.wants"):
         yield path, _stamp(path)
@@ -114,7 +117,7 @@ def _stamp(path: Path) -> Stamp:
         status = path.stat()
     except OSError:
         return NOTHING
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _edited(places: Places, now: Disk, before: Disk, moved: set[Path]) -> Iterator[str]:

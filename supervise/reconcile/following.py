@@ -37,6 +37,9 @@ class Following:
         self._places = places
         self._reconciler = reconciler
         self._asked_at: dict[str, timedelta] = {}
+        self._snapshots = 0
+        """How many are being taken now."""
+        self._meanwhile: list[UnitState] = []
 
     async def run(self) -> None:
         wait = FIRST_WAIT
@@ -62,17 +65,35 @@ class Following:
                 self._take(change)
 
     def _take(self, state: UnitState) -> None:
-        self._reconciler.run_pass(self._reconciler.take_state(state))
+        if self._snapshots:
+            self._meanwhile.append(state)
+        else:
+            self._reconciler.run_pass(self._reconciler.take_state(state))
 
     async def resync(self) -> None:
         """Ask for everything anew, and decide about everyone."""
         if self.platform is None:
             return
-        snapshot = await self.platform.snapshot(known=self._reconciler.disk.specs)
-        self._reconciler.take_all(snapshot.states)
+        await self._take_snapshot(self.platform)
         await self.look_at_requirements()
         self._reconciler.run_pass()
         self.seen.set()
+
+    async def _take_snapshot(self, platform: Platform) -> None:
+        """It is not of one moment, so what is signalled while it is taken comes after it: it must not undo that."""
+        self._snapshots += 1
+        try:
+            snapshot = await platform.snapshot(known=self._reconciler.disk.specs)
+            self._reconciler.take_all(snapshot.states)
+        finally:
+            self._snapshots -= 1
+            concerned: set[str] = set()
+            for state in self._meanwhile:
+                concerned |= self._reconciler.take_state(state)
+            if not self._snapshots:
+                self._meanwhile.clear()
+            if concerned:
+                self._reconciler.run_pass(concerned)
 
     async def look_at_requirements(self) -> set[str]:
         """Units that are not ours and that an agent requires: the only ones we are not told of. Gives who needs them,

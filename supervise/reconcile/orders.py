@@ -54,6 +54,8 @@ async def _info(daemon: Daemon, request: Request, send: Send) -> Any:
 
 
 async def _rows(daemon: Daemon, request: Request, send: Send) -> Any:
+    """The rows, of a disk that was looked at just now: what an editor has just saved is seen."""
+    await daemon.look()
     names = request.args.get("names")
     rows = daemon.reconciler.rows
     chosen = rows.values() if names is None else [rows[name] for name in _words(request, "names") if name in rows]
@@ -203,7 +205,7 @@ def info(daemon: Daemon) -> dict[str, Any]:
     """What is to be known of the reconciler itself: how fresh its view is, and what troubles it."""
     reconciler = daemon.reconciler
     now = reconciler.clock()
-    passed = reconciler.last_pass
+    seen = reconciler.view_of
     trouble = daemon.writer.trouble
     unseen = reconciler.facts.unseen_since
     return {
@@ -212,7 +214,7 @@ def info(daemon: Daemon) -> dict[str, Any]:
         "host": reconciler.facts.name,
         "since": daemon.since.isoformat(),
         "at": now.wall.isoformat(),
-        "view_age": None if passed is None else (now.monotonic - passed.monotonic).total_seconds(),
+        "view_age": None if seen is None else (now.monotonic - seen.monotonic).total_seconds(),
         "platform_unseen": None if unseen is None else (now.monotonic - unseen).total_seconds(),
         "store": None
         if trouble is None

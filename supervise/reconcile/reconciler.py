@@ -72,7 +72,8 @@ class Reconciler:
         self.required: Mapping[str, Requirement] = {}
         self.disk = Disk()
         self.facts = HostFacts(name=host, may_act=True)
-        self.last_pass: Instant | None = None
+        self.view_of: Instant | None = None
+        """The moment up to which everything that can be known is in here."""
         self.listeners: list[Told] = []
         self.mains: dict[int, str] = {}
         """Agents by the PID of their main process, for a while also of the one before."""
@@ -186,8 +187,6 @@ class Reconciler:
         for name in self.wakes.keys() & (world.desired.keys() if names is None else set(names)):
             del self.wakes[name]
         self.wakes.update(decision.wakes)
-        if names is None:
-            self.last_pass = now
         written = self._write(decision, now.wall)
         for action in decision.actions:
             self.acting.add(action.name)

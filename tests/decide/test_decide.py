@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from supervise.decide import FULL
+from supervise.decide import FULL, concluded
 from supervise.model import (
     Action,
     ActionKind,
@@ -23,6 +23,7 @@ from supervise.model import (
     IntentKind,
     Lock,
     Observation,
+    Outcome,
     Phase,
     ProcessId,
     Quarantine,
@@ -114,6 +115,13 @@ def test_the_last_error_stays_when_all_is_well_again() -> None:
     host.sees(alive("b", restarts=1))
     assert host.row().status is Status.RUNNING
     assert host.row().last_error == "It exited with code 3 and is started again soon."
+
+
+def test_that_it_runs_though_it_is_held_is_no_error_of_its_own() -> None:
+    host = running()
+    host.learns(holds={"sma": Hold("sma", "r", "ada", NOON)})
+    host.sees()
+    assert (host.row().status, host.row().last_error) == (Status.ERROR, None)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +230,7 @@ def test_a_death_without_a_time_is_dated_by_the_change_of_the_unit() -> None:
     assert host.row().since == NOON + seconds(1)
 
 
-@pytest.mark.parametrize("phase", [Phase.INACTIVE, Phase.FAILED])
+@pytest.mark.parametrize("phase", [Phase.INACTIVE, Phase.FAILED, Phase.RESTARTING])
 def test_what_came_to_rest_did_so_when_its_process_ended(phase: Phase) -> None:
     host = running()
     host.sees(dead(phase=phase, at=after(seconds(1)), since=NOON + seconds(2)), at=after(seconds(3)))
@@ -487,6 +495,21 @@ def test_a_try_that_is_under_way_changes_nothing_that_is_told() -> None:
     due = after(host.sees(dead(**GIVEN_UP)).wakes["sma"] - MONO)
     host.sees(at=due)
     assert host.sees(Observation(dead(**GIVEN_UP), frozenset(), (), acting=True)) == Decision({})
+
+
+def test_a_restart_in_vain_is_tried_again_later_each_time() -> None:
+    """Although it has run for longer than it takes to settle: silent is not well."""
+    host = Host(spec(heartbeat=WRITTEN))
+    host.sees(alive(last_ping=MONO))
+    waits, at = [], after(minutes(60))
+    for _ in range(3):
+        assert kinds(host.sees(at=at)) == [("sma", ActionKind.RESTART)]
+        failed = concluded(host.row(), Action(ActionKind.RESTART, "sma", "u"), Outcome(False, "no"), now=at)
+        host.learns(rows={"sma": failed})
+        due = host.sees(at=after(seconds(1), at)).wakes["sma"]
+        waits.append((due - at.monotonic) / minutes(1))
+        at = after(due - at.monotonic, at)
+    assert all(meant <= wait <= 1.2 * meant for meant, wait in zip((2, 4, 8), waits, strict=True))
 
 
 def test_another_boot_voids_the_past() -> None:

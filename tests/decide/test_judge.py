@@ -98,7 +98,12 @@ def test_held_and_down_is_stopped_and_says_who_and_why() -> None:
     assert message(seen(INACTIVE), hold=HOLD) == "It is held by ada: too many orders."
 
 
-@pytest.mark.parametrize("phase", [ACTIVE, STARTING, STOPPING, QUEUED, RESTARTING])
+@pytest.mark.parametrize("phase", [ABSENT, INACTIVE, FAILED, QUEUED])
+def test_held_and_not_begun_is_as_it_should_be(phase: Phase) -> None:
+    assert said(seen(phase), hold=HOLD) == (Status.STOPPED, Reason.HELD)
+
+
+@pytest.mark.parametrize("phase", [ACTIVE, STARTING, STOPPING, RESTARTING])
 def test_held_and_up_is_an_error(phase: Phase) -> None:
     assert said(seen(phase), hold=HOLD) == (Status.ERROR, Reason.HELD)
     assert f"yet its unit is {phase.value}" in message(seen(phase), hold=HOLD)

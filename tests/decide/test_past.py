@@ -345,6 +345,12 @@ def test_what_does_not_run_since_long_has_not_settled(unit: UnitState) -> None:
     assert folded(unit, tried, now=after(minutes(60))) == tried
 
 
+def test_a_life_that_we_mean_to_end_did_not_run_well_however_long() -> None:
+    silent = replace(FRESH, attempts=4, started=True, retry_at=NOW.monotonic, retry_life="boot-1/a")
+    assert folded(alive(), silent, now=after(minutes(60))) == silent
+    assert folded(alive("b", restarts=1), silent, now=after(minutes(60))).attempts == 0
+
+
 def test_what_was_never_tried_keeps_its_deaths_for_the_window_of_the_loop() -> None:
     died = replace(FRESH, started=True, deaths=(NOW.monotonic,))
     assert folded(alive(), died, now=after(minutes(14))).deaths == died.deaths

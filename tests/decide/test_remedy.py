@@ -144,12 +144,12 @@ def test_what_is_never_restarted_is_only_started_as_at_boot(reason: Reason, allo
 # --- When -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("phase", [Phase.ABSENT, Phase.INACTIVE, Phase.FAILED, Phase.STOPPING])
+@pytest.mark.parametrize("phase", [Phase.ABSENT, Phase.INACTIVE, Phase.FAILED, Phase.QUEUED, Phase.STOPPING])
 def test_what_is_held_and_down_or_going_down_is_left_alone(phase: Phase) -> None:
     assert kind(done(Reason.HELD, state(phase))) is None
 
 
-@pytest.mark.parametrize("phase", [Phase.QUEUED, Phase.STARTING, Phase.ACTIVE, Phase.RESTARTING])
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.ACTIVE, Phase.RESTARTING])
 def test_what_is_held_and_up_or_coming_up_is_stopped(phase: Phase) -> None:
     assert kind(done(Reason.HELD, state(phase))) is ActionKind.STOP
 

@@ -23,6 +23,7 @@ from tests.lab import Lab, eventually
 pytestmark = pytest.mark.lab
 
 UNITS, OURS = "/etc/systemd/system", "/etc/supervise"
+RULES = "/etc/polkit-1/rules.d/50-supervise.rules"
 STATE = (UNITS, OURS, "/etc/sysusers.d", "/etc/tmpfiles.d", "/var/lib/supervise", "/run/supervise")
 CALLS = (
     "write,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,symlinkat"
@@ -108,10 +109,10 @@ def _calls(lab: Lab) -> list[Point]:
 def _files(lab: Lab) -> dict[str, bytes]:
     """Every file of ours that is in force, links as what they point to; the manifest without its times."""
     found = {}
-    for root in (UNITS, f"{OURS}/projects", "/etc/sysusers.d", "/etc/tmpfiles.d"):
+    for root in (UNITS, f"{OURS}/projects", "/etc/sysusers.d", "/etc/tmpfiles.d", "/etc/polkit-1/rules.d"):
         for path in sorted(lab.path(root).rglob("*")):
             inside = f"{root}/{path.relative_to(lab.path(root))}"
-            if not re.search(r"/(agent@|supervise|projects/)", inside) or path.name.endswith(STAGED):
+            if not re.search(r"/(agent@|supervise|50-supervise|projects/)", inside) or path.name.endswith(STAGED):
                 continue
             if path.is_symlink():
                 found[inside] = os.fsencode(path.readlink())
@@ -128,11 +129,11 @@ def _timeless(manifest: bytes) -> bytes:
 
 def _save(lab: Lab) -> None:
     """What `_restore` goes back to."""
-    lab.sh(f"rm -rf /root/saved; mkdir /root/saved; cp -a --parents {' '.join(STATE)} /root/saved 2>&1 || true")
+    lab.sh(f"rm -rf /root/saved; mkdir /root/saved; cp -a --parents {' '.join(STATE)} {RULES} /root/saved 2>&1 || true")
 
 
 def _restore(lab: Lab) -> None:
-    ours = f"{UNITS}/agent@* {UNITS}/supervise* {UNITS}/.*{STAGED} {UNITS}/multi-user.target.wants/supervise.target"
+    ours = f"{UNITS}/agent@* {UNITS}/supervise* {UNITS}/.*{STAGED} {UNITS}/*.wants/supervise* {RULES}"
     lab.sh(f"rm -rf {ours} {' '.join(STATE[1:])}; cp -a /root/saved/. /; systemctl daemon-reload")
 
 
@@ -201,6 +202,7 @@ def test_a_first_install_and_the_last_uninstall_may_be_killed_too(empty: Lab) ->
     empty.run(*INSTALL)
     first = Journey(empty, INSTALL, {}, _files(empty))
     for point in _some(first.points()):
+        empty.sh("systemctl stop supervise-reconciler.socket supervise-agent.socket supervise-reconciler || true")
         empty.sh("userdel supervise; groupdel supervise-operators")
         _disturb(first, point)
         empty.sh("id supervise; getent group supervise-operators")
@@ -268,8 +270,8 @@ def small_disk(empty: Lab) -> Iterator[Lab]:
     yield empty
     empty.sh(f"for it in {UNITS} {OURS}; do umount $it; done; rm -rf {UNITS}/agent@* {UNITS}/supervise* {OURS}; "
              "rm -f /etc/sysusers.d/supervise.conf /etc/tmpfiles.d/supervise.conf "
-             f" {UNITS}/multi-user.target.wants/supervise.target; systemctl daemon-reload; "
-             "systemctl stop 'agent@*'")  # fmt: skip
+             f" {UNITS}/*.wants/supervise* {RULES}; systemctl daemon-reload; "
+             "systemctl stop 'supervise-*' 'agent@*'")  # fmt: skip
 
 
 def _leave_room(lab: Lab, folder: str, pages: int) -> None:

@@ -10,13 +10,18 @@ from tests.readme import blocks, commands
 pytestmark = pytest.mark.lab
 
 BEFORE_SUPERVISE_IS_THERE = "pip install"
-BEATS = """
+FETCH = """
 import time
-for turn in range(8):
-    ping()
-    time.sleep(0.1)
-print("silent now", flush=True)
-time.sleep(60)
+
+turns = []
+
+
+def fetch():
+    turns.append(None)
+    time.sleep(0.1 if len(turns) < 8 else 60)
+    return ["first", "second"]
+
+
 """
 
 
@@ -37,12 +42,13 @@ def test_every_line_of_the_readme_works(own_lab: Lab) -> None:
     assert not own_lab.sh("find /etc/systemd/system -name 'agent@*'")
 
 
-def test_the_ping_of_the_readme_arms_the_watchdog(own_lab: Lab) -> None:
+def test_the_loop_of_the_readme_arms_the_watchdog_and_beats(own_lab: Lab) -> None:
     own_lab.add_user("trader")
-    own_lab.write("/srv/beat/beat.py", blocks("python")[0] + BEATS)
+    own_lab.write("/srv/beat/beat.py", FETCH + blocks("python")[0])
     own_lab.write(
         "/srv/beat/agents.yaml",
-        "version: 1\nproject: beat\nagents:\n  beat:\n    command: [/usr/bin/python3, beat.py]\n    watchdog: 1s\n",
+        "version: 1\nproject: beat\nagents:\n  market_data:\n    command: [python, beat.py]\n    watchdog: 1s\n",
     )
     own_lab.sh("chown -R trader: /srv/beat && cd /srv/beat && supervise install --start")
-    eventually(lambda: "Failed with result 'watchdog'" in own_lab.sh("supervise logs beat"), "the watchdog")
+    eventually(lambda: "Failed with result 'watchdog'" in own_lab.sh("supervise logs market_data"), "the watchdog")
+    assert "2 bars" in own_lab.sh("supervise status market_data || true")

@@ -351,6 +351,8 @@ def _disk(lab: Lab) -> dict[str, object]:
         "/etc/tmpfiles.d",
     ):
         for path in (lab.path(root), *lab.path(root).rglob("*")):
+            if path.name.startswith("state.db"):
+                continue  # the daemon's own, in which it writes all the time
             status = path.lstat()
             name = f"{root}/{Path(path).relative_to(lab.path(root))}"
             found[name] = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -43,6 +43,7 @@ class Watch:
         self._asked: dict[str, dict[str, Any]] = {}
         self._held_back: dict[str, asyncio.TimerHandle] = {}
         self._asking: set[asyncio.Task[None]] = set()
+        self._reloading = False
 
     def close(self) -> None:
         for handle in self._held_back.values():
@@ -97,8 +98,12 @@ class Watch:
 
     def _manager_said(self, message: Message) -> None:
         match message.member:
-            case "Reloading" if not message.body[0]:
-                self.queue.put_nowait(Lost("systemd has read its units anew"))
+            case "Reloading":
+                self._reloading = message.body[0]
+                if not self._reloading:
+                    self.queue.put_nowait(Lost("systemd has read its units anew"))
+            case "UnitRemoved" if self._reloading:
+                pass  # it forgets every unit for a moment, the running ones too; what is gone the next snapshot lacks
             case "UnitNew" if UNIT_NAME.fullmatch(message.body[0]) and message.body[0] not in self._known:
                 self._ask_about(message.body[0], {})
             case "UnitRemoved" if self._known.pop(message.body[0], None) is not None:

@@ -11,10 +11,10 @@ from supervise.agent import Agent
 
 MODE = sys.argv[1]
 COMMANDS = Path(f"{os.environ['SUPERVISE_AGENT']}.cmd")
-EATEN = []
+EATEN: list[bytearray] = []
 
 
-def main():
+def main() -> None:
     if MODE == "ignore-abort":
         signal.signal(signal.SIGABRT, signal.SIG_IGN)
     agent = Agent("misbehave")

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.e2e.daemon.asking import answers, events, rows
-from tests.e2e.daemon.machine import FOLDER, RECONCILER, install, journal, pids, show, unit
+from tests.e2e.daemon.asking import answers, ask, events, rows
+from tests.e2e.daemon.machine import FOLDER, RECONCILER, at, install, journal, pids, show, unit
 from tests.lab import Lab, eventually
 
 pytestmark = pytest.mark.lab
@@ -125,11 +125,20 @@ def test_the_reconciler_started_nothing(lab: Lab, boots: Boots) -> None:
 
 
 def test_the_history_tells_one_life_of_each_in_this_boot(lab: Lab, boots: Boots) -> None:
-    since = {row["boot"] for row in rows(lab).values()}
-    assert len(since) == 1
-    for name in CREW:
-        found = [one for one in events(lab, name, since=boots.asked.isoformat()) if one["kind"] == "status"]
-        told = [one["after"] for one in found]
-        assert told.count("running") == 1, found
-        assert "error" not in told, found
-        assert [one for one in events(lab, name, since=boots.asked.isoformat()) if one["kind"] == "death"] == []
+    """Of one that was up before anybody looked nothing is news: it ran, and it runs."""
+    told = events(lab, since=boots.asked.isoformat())
+    for name, row in rows(lab, *CREW).items():
+        of_it = [one for one in told if one["name"] == name and one["kind"] in ("status", "death")]
+        assert [one["after"] for one in of_it] in ([], ["starting", "running"], ["starting", "starting", "running"])
+        assert (row["boot"], row["restarts"]) == (boots.now.replace("-", ""), 0)
+        assert at(row, "started_at") > boots.asked
+
+
+@pytest.mark.parametrize("verb", ["daemon-reload", "daemon-reexec"])
+def test_systemd_reading_its_units_anew_is_no_news(lab: Lab, boots: Boots, verb: str) -> None:
+    """It lets go of every unit meanwhile, and takes each up again."""
+    before = {one["id"] for one in events(lab)}
+    lab.run("systemctl", verb)
+    ask(lab, "look")
+    assert [one for one in events(lab) if one["id"] not in before] == []
+    assert _statuses(lab, CREW) == {"running"}

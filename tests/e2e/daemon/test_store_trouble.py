@@ -156,8 +156,8 @@ def test_a_full_disk_costs_nothing(host: Lab) -> None:
         assert ("error", "Crashed") in meanwhile.told()
         assert "cannot be written" in shown(host, RECONCILER, "StatusText")
     meanwhile.recovers(times=2)
-    assert len(meanwhile.said("ERROR")) == 1
-    assert "full" in meanwhile.said("ERROR")[0]
+    assert len(meanwhile.said("kept in memory")) == 1
+    assert "full" in meanwhile.said("kept in memory")[0]
 
 
 def test_a_reconciler_that_starts_on_a_full_disk_tells_the_truth(host: Lab) -> None:
@@ -168,7 +168,7 @@ def test_a_reconciler_that_starts_on_a_full_disk_tells_the_truth(host: Lab) -> N
         eventually(lambda: _trouble(host), "the trouble to be told")
         meanwhile.happens()
     meanwhile.recovers(times=2)
-    assert len(meanwhile.said("ERROR")) == 1
+    assert len(meanwhile.said("kept in memory")) == 1
 
 
 def _make(lab: Lab, mode: str) -> None:
@@ -210,7 +210,7 @@ def test_a_read_only_disk_costs_nothing(host: Lab, read_only: Any) -> None:
         assert "ead-only" in trouble["why"] or "readonly" in trouble["why"]
         assert ("error", "Crashed") in meanwhile.told()
     meanwhile.recovers()
-    assert len(meanwhile.said("ERROR")) == 1
+    assert len(meanwhile.said("kept in memory")) == 1
 
 
 # --- Damaged, deleted: trouble that it mends itself -------------------------------------------------------------------

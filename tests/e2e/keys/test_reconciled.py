@@ -79,9 +79,7 @@ def test_who_owes_a_heartbeat_and_gives_none_is_late_and_then_restarted(fleet: F
 """,
 )
 def test_who_is_given_up_is_tried_again_after_growing_waits(fleet: Fleet) -> None:
-    eventually(
-        lambda: reasons(fleet, "given_up", kind="action").count("Quarantined") >= 2, "two new tries", timeout=40
-    )
+    eventually(lambda: reasons(fleet, "given_up", kind="action").count("Quarantined") >= 2, "two new tries", timeout=40)
     tries = [one["at"] for one in events(fleet, "given_up") if one["kind"] == "action"]
     assert len(fleet.said("given_up")) > len(fleet.said("left_down")) == 2
     assert comes_to_be(fleet, "left_down", "Crashed")["message"].endswith("and systemd has stopped trying.")
@@ -173,7 +171,11 @@ def test_a_trouble_is_told_once_and_its_end_too(fleet: Fleet, moving: Fleet) -> 
     receiver = fleet.lab.popen("/usr/bin/python3", f"{fleet.folder}/receiver.py", heard, str(port))
     try:
         url = f"http://127.0.0.1:{port}/"
-        install(moving, "  fragile: {restart: {policy: always, delay: 3s}}", f"alerts: [{{webhook: {url}, hold_down: 0s}}]\n")
+        install(
+            moving,
+            "  fragile: {restart: {policy: always, delay: 3s}}",
+            f"alerts: [{{webhook: {url}, hold_down: 0s}}]\n",
+        )
         comes_to_be(moving, "fragile", "AsWanted")
         moving.ctl("kill", "--signal=KILL", "agent@fragile")
 

@@ -237,10 +237,12 @@ async def test_a_failure_after_which_nothing_follows_is_told_as_one_soon(bus: Bu
 async def test_signals_that_go_on_coming_do_not_put_it_off(bus: Bus) -> None:
     bus.know()
     for _ in range(3):
-        bus.happens(FAILS)
-        await elapse(HELD_BACK / 3)
-    await elapse(0.001)
-    assert bus.phases()[-1] is Phase.FAILED
+        assert bus.happens(FAILS) == [Phase.RESTARTING]
+        await elapse(HELD_BACK / 4)
+    await elapse(HELD_BACK / 4)
+    assert bus.phases() == [Phase.FAILED]
+    await elapse(1.0)
+    assert bus.told() == []
 
 
 @watched
@@ -365,6 +367,16 @@ async def test_what_was_signalled_while_it_was_asked_is_newer_than_the_answer(bu
 
 
 @watched
+async def test_what_is_being_asked_about_is_not_asked_about_again(bus: Bus) -> None:
+    bus.answers[SMA] = {**FIXED, **RUNNING.service, **RUNNING.unit}
+    bus.happens(STOPPED)
+    bus.manager("UnitNew", "so", SMA, "/whatever")
+    await elapse()
+    await elapse()
+    assert (bus.asked, bus.phases()) == ([SMA], [Phase.INACTIVE])
+
+
+@watched
 async def test_a_unit_that_is_gone_before_it_was_asked_is_nothing(bus: Bus) -> None:
     bus.answers[SMA] = None
     bus.manager("UnitNew", "so", SMA, "/whatever")
@@ -423,6 +435,24 @@ async def test_after_a_reload_all_must_be_asked_anew(bus: Bus) -> None:
     bus.manager("Reloading", "b", False)
     (lost,) = bus.told()
     assert isinstance(lost, Lost)
+
+
+@watched
+async def test_in_a_reload_no_unit_is_told_as_gone_nor_asked_about(bus: Bus) -> None:
+    """systemd forgets all of them and finds them again; what runs has run all the time."""
+    bus.know()
+    bus.manager("Reloading", "b", True)
+    bus.manager("UnitRemoved", "so", SMA, "/whatever")
+    bus.manager("UnitRemoved", "so", "agent@ema.service", "/whatever")
+    assert bus.told() == []
+    bus.manager("Reloading", "b", False)
+    bus.manager("UnitNew", "so", SMA, "/whatever")
+    await elapse()
+    assert [type(change) for change in bus.told()] == [Lost]
+    assert bus.asked == []
+    assert bus.happens(FAILS) == [Phase.RESTARTING]
+    bus.manager("UnitRemoved", "so", SMA, "/whatever")
+    assert bus.phases() == [Phase.INACTIVE]
 
 
 @watched
