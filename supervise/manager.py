@@ -176,7 +176,7 @@ class Manager:
         count: Count = nothing_counted,
     ) -> list[Result]:
         """Start what does not run. A copy outside its unit blocks its agent, unless `replace_copies` ends it first."""
-        await self._tell(IntentKind.START, specs)
+        await self._tell("start", specs, IntentKind.START)
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
         blocked = await self._blocked(specs, replace_copies=replace_copies, states=snapshot.states)
         free = [spec for spec in specs if spec.name not in blocked]
@@ -197,7 +197,12 @@ class Manager:
         count: Count = nothing_counted,
     ) -> list[Result]:
         """Stop, a job's timer too. `kill`: without asking (SIGKILL), copies outside the unit too."""
-        await self._tell(IntentKind.STOP, specs)
+        await self._tell("stop", specs, IntentKind.STOP)
+        return await self._stop_all(specs, tell=tell, kill=kill, count=count)
+
+    async def _stop_all(
+        self, specs: Sequence[AgentSpec], *, tell: Progress, kill: bool = False, count: Count = nothing_counted
+    ) -> list[Result]:
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
         processes = scan().processes
         seen, foreground = outside(specs, processes), inside(processes, kind=UnitKind.RUN)
@@ -251,7 +256,8 @@ class Manager:
         at = datetime.now(UTC)
         for spec in specs:
             write_hold(self.places, Hold(spec.name, reason, by or asker(), at))
-        silent: list[Result] = await self.stop(specs, tell=lambda _: None)
+        await self._tell("hold", specs, IntentKind.STOP, reason=reason)
+        silent: list[Result] = await self._stop_all(specs, tell=lambda _: None)
         results = [Result(one.name, one.ok, "held" if one.ok else f"held, but {one.text}", one.code) for one in silent]
         for result in results:
             tell(result)
@@ -259,6 +265,7 @@ class Manager:
 
     async def release(self, specs: Sequence[AgentSpec], *, tell: Progress) -> list[Result]:
         """Take holds back. Starts nothing."""
+        await self._tell("release", specs)
         results = []
         for spec in specs:
             was = remove_hold(self.places, spec.name)
@@ -286,10 +293,12 @@ class Manager:
     def logs(self, query: LogQuery) -> AsyncIterator[LogLine]:
         return self.platform.logs(query)
 
-    async def _tell(self, kind: IntentKind, specs: Sequence[AgentSpec]) -> None:
+    async def _tell(
+        self, what: str, specs: Sequence[AgentSpec], kind: IntentKind | None = None, *, reason: str = ""
+    ) -> None:
         """The reconciler remembers what a person wants, and who it was."""
         if self._inform and specs:
-            await self._inform.intend(kind, [spec.name for spec in specs])
+            await self._inform.order(what, [spec.name for spec in specs], kind=kind, reason=reason)
 
     # --- Steps --------------------------------------------------------------------------------------------------------
 
@@ -373,7 +382,7 @@ class Manager:
         return await stopping
 
     async def _restart_batch(self, specs: Sequence[AgentSpec], settle: timedelta, tell: Progress) -> list[Result]:
-        await self._tell(IntentKind.START, specs)
+        await self._tell("restart", specs, IntentKind.START)
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
         blocked = await self._blocked(specs, replace_copies=False, states=snapshot.states)
         free = [spec for spec in specs if spec.name not in blocked]

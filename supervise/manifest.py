@@ -5,7 +5,6 @@ Written last and whole, so it is the record of the last *finished* install. Hold
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -101,12 +100,12 @@ def unreadable(places: Places) -> Mapping[str, str]:
 def hidden(places: Places) -> str | None:
     """Why nobody can tell what is installed: the folder of the manifests is there, and we may not look into it."""
     try:
-        with os.scandir(places.manifests):
-            return None
+        next(places.manifests.iterdir(), None)
     except PermissionError as error:
         return f"cannot read the manifests in {places.manifests}: {error.strerror}"
     except OSError:  # there is none: nothing is installed
-        return None
+        pass
+    return None
 
 
 def _files(places: Places) -> Iterator[Path]:

@@ -20,8 +20,8 @@ PATIENCE = 2.0
 class Inform(Protocol):
     """Whom to tell."""
 
-    async def intend(self, kind: IntentKind, names: Sequence[str], *, reason: str = "") -> None:
-        """What a person wants, before it is done."""
+    async def order(self, what: str, names: Sequence[str], *, kind: IntentKind | None = None, reason: str = "") -> None:
+        """What a person does, before it is done; `kind`: what is to be remembered of it."""
 
     async def look(self) -> None:
         """Something on disk has changed."""
@@ -34,8 +34,9 @@ class ByControl:
         self._control = control
         self._by = by
 
-    async def intend(self, kind: IntentKind, names: Sequence[str], *, reason: str = "") -> None:
-        await self._tell("intend", kind=kind.value, names=list(names), by=self._by, reason=reason)
+    async def order(self, what: str, names: Sequence[str], *, kind: IntentKind | None = None, reason: str = "") -> None:
+        wish = kind.value if kind else None
+        await self._tell("order", what=what, kind=wish, names=list(names), by=self._by, reason=reason)
 
     async def look(self) -> None:
         await self._tell("look")

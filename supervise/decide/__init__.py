@@ -183,9 +183,14 @@ def fact_time(last: StatusRow | None, unit: UnitState | None, now: Instant) -> d
     if unit is None:
         return now.wall
     moment = unit.ended_at if unit.phase in (*DOWN, Phase.RESTARTING) and unit.ended_at else unit.since
-    if moment is None or (last and last.updated_at and moment < last.updated_at and last.phase is unit.phase):
+    if moment is None or (last and last.updated_at and moment < last.updated_at and _goes_on(last, unit)):
         return now.wall
     return min(moment, now.wall)
+
+
+def _goes_on(last: StatusRow, unit: UnitState) -> bool:
+    """Whether the unit is where it was when it was last seen."""
+    return last.phase is unit.phase or (last.phase is None and last.incarnation == unit.incarnation)
 
 
 def _heartbeat(case: Case, unit: UnitState | None, last: StatusRow | None) -> tuple[datetime | None, Source | None]:

@@ -23,7 +23,8 @@ from supervise.stores import EventQuery
 if TYPE_CHECKING:
     from supervise.reconcile.daemon import Daemon
 
-MOST_EVENTS = 10_000
+MOST_EVENTS, MOST_FOR_OTHERS = 10_000, 1000
+"""Events in one answer, for root and for everybody else: who does not read their answers costs us memory."""
 LONGEST_LOCK = timedelta(hours=24)
 """For everybody but root."""
 LOCKABLE = (Status.RUNNING, Status.WARNING, Status.ERROR, Status.STOPPED)
@@ -64,8 +65,9 @@ async def _rows(daemon: Daemon, request: Request, send: Send) -> Any:
 
 async def _events(daemon: Daemon, request: Request, send: Send) -> Any:
     limit = request.args.get("limit", 100)
-    if not isinstance(limit, int) or not 0 < limit <= MOST_EVENTS:
-        raise UsageError(f'"limit" is a number from 1 to {MOST_EVENTS}')
+    most = MOST_EVENTS if request.peer.uid == 0 else MOST_FOR_OTHERS
+    if not isinstance(limit, int) or not 0 < limit <= most:
+        raise UsageError(f'"limit" is a number from 1 to {most}')
     query = EventQuery(request.args.get("name"), _moment(request, "since"), _moment(request, "until"), limit)
     return [event_json(event) for event in await daemon.writer.events(query)]
 
@@ -89,10 +91,13 @@ async def _watch(daemon: Daemon, request: Request, send: Send) -> Any:
 # --- Acting ----------------------------------------------------------------------------------------------------------
 
 
-async def _intend(daemon: Daemon, request: Request, send: Send) -> Any:
+async def _order(daemon: Daemon, request: Request, send: Send) -> Any:
+    """Somebody who needs us for nothing else tells what they are about to do."""
     request.require_right_to_act()
-    kind = _one_of(request, "kind", tuple(IntentKind))
-    daemon.reconciler.intend(IntentKind(kind), _words(request, "names"), by=_actor(request), reason=_reason(request))
+    what = _one_of(request, "what", VERBS)
+    kind = None if request.args.get("kind") is None else IntentKind(_one_of(request, "kind", tuple(IntentKind)))
+    names = _words(request, "names")
+    daemon.reconciler.order(what, names, kind=kind, by=_actor(request), reason=_reason(request))
 
 
 async def _lock(daemon: Daemon, request: Request, send: Send) -> Any:
@@ -171,16 +176,16 @@ class _Inside:
     by: str
     reason: str
 
-    async def intend(self, kind: IntentKind, names: Sequence[str], *, reason: str = "") -> None:
-        self.daemon.reconciler.intend(kind, names, by=self.by, reason=reason or self.reason)
+    async def order(self, what: str, names: Sequence[str], *, kind: IntentKind | None = None, reason: str = "") -> None:
+        self.daemon.reconciler.order(what, names, kind=kind, by=self.by, reason=reason or self.reason)
 
     async def look(self) -> None:
         await self.daemon.look()
 
 
 async def _look(daemon: Daemon, request: Request, send: Send) -> Any:
-    """Look at the disk and at everything else now: after an install, a hold, a release."""
-    await daemon.look(everything=True)
+    """Look at the disk and, for who may act, at everything else now: after an install, a hold, a release."""
+    await daemon.look(everything=request.peer.may_act)
     return info(daemon)
 
 
@@ -191,7 +196,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "events": _events,
     "watch": _watch,
     "look": _look,
-    "intend": _intend,
+    "order": _order,
     "lock": _lock,
     "unlock": _unlock,
     "act": _act,

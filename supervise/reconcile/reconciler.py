@@ -223,20 +223,16 @@ class Reconciler:
 
     # --- What a person wants ------------------------------------------------------------------------------------------
 
-    def intend(self, kind: IntentKind, names: Iterable[str], *, by: str, reason: str = "") -> None:
+    def order(
+        self, what: str, names: Iterable[str], *, by: str, kind: IntentKind | None = None, reason: str = ""
+    ) -> None:
+        """Somebody does something: it is in the timeline, and `kind` is what they want until they say otherwise."""
         now = self.clock()
         names = [name for name in names if name in self.disk.specs]
-        intents = tuple(Intent(kind, name, by, now.wall, now.boot, now.monotonic, reason) for name in names)
-        self.intents.update({intent.name: intent for intent in intents})
-        self._publish(
-            Change(
-                intents=intents,
-                events=tuple(
-                    order_event(name, kind.value, by=by, reason=reason, now=now, status=self._status(name))
-                    for name in names
-                ),
-            )
-        )
+        wishes = [Intent(kind, name, by, now.wall, now.boot, now.monotonic, reason) for name in names if kind]
+        events = [order_event(name, what, by=by, reason=reason, now=now, status=self._status(name)) for name in names]
+        self.intents.update({wish.name: wish for wish in wishes})
+        self._publish(Change(intents=tuple(wishes), events=tuple(events)))
         self.run_pass(names)
 
     def lock(self, names: Iterable[str], lock: Lock | None, *, by: str) -> None:

@@ -386,7 +386,7 @@ async def test_a_file_in_the_place_of_the_folder_is_waited_out(tmp_path: Path) -
         folder.write_text("in the way")
         assert await writer.commit(Change(events=(event(),))) is False
         assert writer.trouble is not None
-        assert [one.id for one in await writer.events(EventQuery())] == ["e1"]
+        assert "e1" in [one.id for one in await writer.events(EventQuery())]
         folder.unlink()
         await until(lambda: writer.trouble is None)
     assert written(folder) == REMEMBERED

@@ -253,7 +253,7 @@ def test_anybody_may_read(host: Lab) -> None:
         *(("act", {"verb": verb, "names": ["c"]}) for verb in ("start", "stop", "restart", "hold", "release")),
         ("lock", {"names": ["c"], "status": "running", "health": 100, "reason": "all is well"}),
         ("unlock", {"names": ["c"]}),
-        ("intend", {"names": ["c"], "kind": "stop"}),
+        ("order", {"what": "stop", "names": ["c"], "kind": "stop"}),
     ],
 )
 def test_who_is_no_operator_may_not_act(host: Lab, user: str, op: str, args: dict[str, Any]) -> None:
