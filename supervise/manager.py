@@ -258,7 +258,9 @@ class Manager:
             write_hold(self.places, Hold(spec.name, reason, by or asker(), at))
         await self._tell("hold", specs, IntentKind.STOP, reason=reason)
         silent: list[Result] = await self._stop_all(specs, tell=lambda _: None)
-        results = [Result(one.name, one.ok, "held" if one.ok else f"held, but {one.text}", one.code) for one in silent]
+        results = [
+            Result(one.name, True, "held") if one.ok else replace(one, text=f"held, but {one.text}") for one in silent
+        ]
         for result in results:
             tell(result)
         return results

@@ -89,13 +89,19 @@ class Operator:
 @asynccontextmanager
 async def operating(places: Places, *, otherwise: UsageError, project: str | None = None) -> AsyncIterator[Operator]:
     """Raises `otherwise` where the reconciler cannot be asked, or does not act for this user."""
+    asked = False
     try:
         async with connect(places.control) as control:
             if not (await control.ask("whoami"))["may_act"]:
                 raise otherwise
+            asked = True
             installed = [one for one in manifests(places) if project in (None, one.project)]
             yield Operator([spec for one in installed for spec in one.agents], control)
     except Unreachable as error:
+        if asked:  # then it may have begun to act, and to say that nothing was done would be wrong
+            raise
         raise otherwise from error
     except Refused as error:
-        raise (otherwise if error.code == "denied" else error) from error
+        if error.code == "denied":
+            raise otherwise from error
+        raise

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 DOWN = (Phase.ABSENT, Phase.INACTIVE, Phase.FAILED)
 OF_PROCESSES = (Reason.HIDDEN_PROCESS, Reason.DUPLICATE_PROCESS, Reason.ORPHAN_PROCESS, Reason.HELD)
+BEFORE_COPIES = (Reason.SILENT, Reason.PROBE_FAILING)
+"""What only the reconciler can tell, and what is worse than a copy beside a unit that runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,9 @@ def _laid_over(known: StatusRow | None, seen: StatusRow) -> StatusRow:
     """What was seen just now, with what only the reconciler knows; its lock stays on top."""
     if known is None:
         return seen
-    if seen.reason not in OF_PROCESSES and seen.reason is not Reason.AS_WANTED:
+    if seen.reason not in OF_PROCESSES and not (seen.reason is Reason.AS_WANTED and known.phase in DOWN):
+        return known
+    if seen.reason is Reason.DUPLICATE_PROCESS and known.observed_reason in BEFORE_COPIES:
         return known
     observed = replace(known, observed_status=seen.status, observed_reason=seen.reason)
     if known.lock:

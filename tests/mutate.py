@@ -113,6 +113,7 @@ MUTATIONS = (
     Mutation(EVENTS, "row.incarnation, at, row.status,", "row.incarnation, row.status,"),
     Mutation(EVENTS, 'row.message.startswith(f"{shown(intent.by)} ")', "intent.by in row.message"),
     Mutation(WATCH, "PASSING = 0.05", "PASSING = 0.06"),
+    Mutation(WATCH, "state.phase is Phase.INACTIVE and told is Phase.FAILED", "False"),
     Mutation(WATCH, '"UnitRemoved" if self._reloading', '"UnitRemoved" if False'),
     Mutation(WATCH, "if interface == UNIT:", "if True:"),
     Mutation(WATCH, "(Phase.INACTIVE, Phase.QUEUED) and told", "(Phase.QUEUED,) and told"),

@@ -32,6 +32,7 @@ def command(
 
     from supervise.cli.moments import moment
     from supervise.cli.wanted import scope_of
+    from supervise.errors import UsageError
     from supervise.manifest import manifests
     from supervise.places import places
     from supervise.selection import select
@@ -41,7 +42,9 @@ def command(
     if agent is not None:
         specs = [spec for one in manifests(there) for spec in one.agents]
         names = {spec.name for spec in select(specs, (agent,))}
-        name = names.pop() if len(names) == 1 else agent
+        if len(names) > 1:
+            raise UsageError(f'"{agent}" means {len(names)} agents; events are shown of one, or of all and the host')
+        name = names.pop()
     query = {
         "name": name,
         "limit": lines,
@@ -85,4 +88,4 @@ def _line(event: dict[str, Any], *, as_json: bool) -> str:
     stamp = click.style(f"{at:%b %d %H:%M:%S}.{at.microsecond // 1000:03d}", dim=True)
     who = shown(event["name"] or "(host)")
     by = click.style(f"({shown(event['by'])})", dim=True)
-    return f"{stamp} {who:<16} {coloured} {event['reason']:<18} {shown(event['message'])} {by}"
+    return f"{stamp} {who:<16} {coloured} {shown(event['reason']):<18} {shown(event['message'])} {by}"

@@ -13,13 +13,14 @@ import click
 
 from supervise.cli.output import is_verbose, local
 from supervise.cli.wanted import Wanted, print_warnings
+from supervise.control.informing import ByControl
 from supervise.errors import SuperviseError, UsageError
 from supervise.fitting_alerts import alert_targets, reconciler_settings
 from supervise.install.disk import read_disk
 from supervise.install.plan import FileChange, Kind, Plan, Target
 from supervise.install.privilege import privileged
 from supervise.install.session import Session, open_platform
-from supervise.manager import Manager, Result
+from supervise.manager import Manager, Result, asker
 from supervise.manifest import Manifest
 from supervise.model import Process
 from supervise.places import Places, places
@@ -75,7 +76,8 @@ def manager_of(session: Session, plan: Plan) -> Manager:
     """The verbs on what the session has just installed."""
     assert session.platform is not None
     assert plan.manifest is not None
-    return Manager(session.places, [plan.manifest], session.platform)
+    inform = ByControl(session.places.control, by=asker())
+    return Manager(session.places, [plan.manifest], session.platform, inform=inform)
 
 
 def refuse_root(found: Wanted, *, allowed: bool) -> None:

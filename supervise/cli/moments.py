@@ -16,5 +16,5 @@ def moment(text: str, now: datetime | None = None) -> datetime:
         pass  # then it is a time
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UsageError(f'"{text}" is neither a span such as 2h nor a time such as 2026-01-31T12:00') from error

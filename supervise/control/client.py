@@ -66,14 +66,25 @@ class Control:
             raise Unreachable(f"cannot {op}: the reconciler has gone ({error})") from error
 
     async def _receive(self) -> dict[str, Any]:
-        try:
-            line = await self._reader.readline()
-        except (OSError, ValueError) as error:
-            raise Unreachable(f"cannot go on: the reconciler has gone ({error})") from error
-        if not line.endswith(b"\n"):
-            raise Unreachable("cannot go on: the reconciler has closed the connection")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        """What is said to the newest question: an answer to one that was given up may still come before it."""
+        while True:
+            try:
+                line = await self._reader.readline()
+            except (OSError, ValueError) as error:
+                raise Unreachable(f"cannot go on: the reconciler has gone ({error})") from error
+            if not line.endswith(b"\n"):
+                raise Unreachable("cannot go on: the reconciler has closed the connection")
+            answer = _answer(line)
+            if answer["id"] in (None, self._last):
+                return answer
+
+
+def _answer(line: bytes) -> dict[str, Any]:
+    with suppress(ValueError, RecursionError):
+        answer = json.loads(line)
+        if isinstance(answer, dict) and "id" in answer and ("ok" in answer or "item" in answer):
+            return answer
+    raise Unreachable("cannot go on: what answers is no reconciler")
 
 
 def _result(answer: dict[str, Any]) -> Any:

@@ -31,8 +31,10 @@ RATE, BURST = 200.0, 400.0
 """Requests a second of one user, over all connections, and how many at once."""
 MOST_CONNECTIONS = 256
 MOST_OF_ONE_USER = 64
-BACKLOG = 8 * 1024 * 1024
-"""Bytes that a peer may leave unread."""
+BACKLOG = 1024 * 1024
+"""Bytes that a peer may leave unread for as long as it likes; with more it is waited for …"""
+UNREAD = 30.0
+"""… so many seconds. As long it may take to fetch what is left when a conversation is over."""
 ROOT = 0
 
 log = logging.getLogger(__name__)
@@ -118,11 +120,9 @@ class Server:
         except Exception:  # whatever a peer sends, it must not end the reconciler
             log.exception("cannot serve a control connection of uid %d", peer.uid)
         finally:
+            await _let_go(writer)  # until then it counts: whoever fetches nothing must not open one after the other
             self._connections[peer.uid] -= 1
             self._tasks.discard(task)
-            writer.close()
-            with suppress(OSError, asyncio.CancelledError):
-                await writer.wait_closed()
 
     def _too_many(self, peer: Peer) -> bool:
         if peer.uid == ROOT:
@@ -172,6 +172,7 @@ class Server:
         finally:
             for task in listening:
                 task.cancel()
+                await asyncio.wait((task,))  # two cannot read at once
         await _reply(writer, {"id": number, **reply})
 
 
@@ -215,9 +216,21 @@ def _error(code: str, text: str) -> dict[str, Any]:
 
 
 async def _reply(writer: asyncio.StreamWriter, answer: dict[str, Any]) -> None:
-    if writer.transport.get_write_buffer_size() > BACKLOG:
-        writer.transport.abort()
-        raise ConnectionResetError("the peer does not read what it asked for")
     writer.write(json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-    if writer.transport.get_write_buffer_size() > BACKLOG // 8:
-        await writer.drain()
+    if writer.transport.get_write_buffer_size() <= BACKLOG:
+        return
+    try:
+        async with asyncio.timeout(UNREAD):
+            await writer.drain()
+    except TimeoutError as error:
+        writer.transport.abort()
+        raise ConnectionResetError("the peer does not read what it asked for") from error
+
+
+async def _let_go(writer: asyncio.StreamWriter) -> None:
+    """Close, and keep what is still to be read for a while."""
+    writer.close()
+    with suppress(OSError, asyncio.CancelledError):  # TimeoutError is one of the former
+        async with asyncio.timeout(UNREAD):
+            await writer.wait_closed()
+    writer.transport.abort()

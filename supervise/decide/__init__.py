@@ -65,7 +65,8 @@ def decide(world: World, *, now: Instant, only: Collection[str] | None = None) -
     """The rows that change, and what follows from them. `only`: look at these agents (all, if None)."""
     if world.host.unseen_since is not None:
         return _unseen(world, now=now)
-    names = world.desired if only is None else [name for name in only if name in world.desired]
+    wanted = world.desired if only is None else [name for name in only if name in world.desired]
+    names = [name for name in wanted if name in world.observed or name in world.rows]  # else nobody has looked yet
     before = _shared(world, world.rows)
     decided = {name: _agent(name, world, now=now, shared=before) for name in names}
     rows = {**world.rows, **{name: one.row for name, one in decided.items()}}

@@ -38,7 +38,7 @@ NEVER_STARTED = timedelta(seconds=5)
 """How long an agent must be seen as not started: its manager may be about to."""
 AFTER_SUCCESS = timedelta(seconds=2)
 """What was done may take a moment to be seen: until then it is not done again."""
-AFTER_FAILURE = timedelta(seconds=30)
+AFTER_FAILURE = timedelta(seconds=10)
 """After an action that came to nothing."""
 AFTER_DENIAL = timedelta(minutes=5)
 """After one that we had no right to."""

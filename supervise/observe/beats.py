@@ -167,7 +167,9 @@ def _text(value: object) -> str | None:
 
 
 def _number(value: object, lowest: int, highest: int, *, whole: bool = False) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):  # of a whole number of 400 digits this cannot be asked
         return None
     within = min(max(value, lowest), highest)
     return round(within) if whole else float(within)

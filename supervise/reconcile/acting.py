@@ -69,7 +69,7 @@ class Acting:
         await written  # a store that cannot be written has said so; the agent must not wait for it
         try:
             outcome = await self._perform(action, reconciler)
-        except PlatformError as error:
+        except (PlatformError, OSError) as error:  # whatever it was: it is under way no longer
             outcome = Outcome(False, str(error))
         if not outcome.ok:
             log.warning("cannot %s %s (%s): %s", action.kind, action.unit, action.reason, outcome.detail)

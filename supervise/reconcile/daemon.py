@@ -12,7 +12,7 @@ import signal
 from collections import Counter
 from collections.abc import MutableMapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from supervise import clock
@@ -40,6 +40,8 @@ DISK = timedelta(seconds=2)
 SOONEST_LOOK = timedelta(milliseconds=50)
 """However often we are asked, the disk is looked at no more often than this."""
 FULL_PASS = timedelta(seconds=10)
+SIGNS = timedelta(seconds=1)
+"""How often it is written down that agents live of whom nothing else is new."""
 FEEDING = timedelta(seconds=1)
 """How often our own watchdog is fed at most."""
 RESYNC = timedelta(seconds=60)
@@ -77,6 +79,10 @@ class Daemon:
         self._flood_told: timedelta | None = None
         self._trouble: Trouble | None = None
         self._last: dict[str, timedelta] = {}
+        self._touched: set[str] = set()
+        """Agents whose files changed, and of whom systemd has not been asked yet whether it has read that."""
+        self._beaten: set[str] = set()
+        """Agents of whom nothing is new but that they live."""
 
     async def run(self) -> None:
         """Until somebody asks it to end."""
@@ -152,10 +158,14 @@ class Daemon:
         reconciler = self.reconciler
         changed: set[str] = set()
         if self._is_due("disk", DISK, now):
-            changed |= self._look_at_disk()
+            self._look_at_disk()
+            changed, self._touched = self._touched, set()
             await self.following.look_at_drift(changed)
             changed |= await self.following.look_at_requirements()
         changed |= await self.following.look_at_pings(now.monotonic)
+        if self._is_due("signs", SIGNS, now):
+            changed |= self._beaten
+            self._beaten = set()
         if self._is_due("resync", RESYNC, now):
             await self.following.resync()
         elif self._is_due("pass", FULL_PASS, now):
@@ -187,12 +197,13 @@ class Daemon:
             text = f"Nothing ran for {passed.total_seconds():.0f} s; silence before that counts for nothing."
             self.reconciler.disturbed("Stalled", text)
 
-    def _look_at_disk(self) -> frozenset[str]:
-        """Take over what changed on disk; gives the agents whom that concerns."""
+    def _look_at_disk(self) -> None:
+        """Take over what changed on disk, and decide about the agents whom that concerns."""
         damaged = self.reconciler.disk.damaged
         found, touched = disk.look(self.places, self.reconciler.disk)
+        self._touched |= touched
         if found is self.reconciler.disk:
-            return touched
+            return
         whole = found.specs != self.reconciler.disk.specs
         self.reconciler.take_disk(found)
         for project, why in found.damaged.items():
@@ -201,14 +212,13 @@ class Daemon:
         if self.following.seen.is_set():
             self.reconciler.run_pass(None if whole else touched)
             if whole:
-                self._last["resync"] = timedelta()  # new agents have units that nobody has asked about
-        return touched
+                self._last.pop("resync", None)  # at once: new agents have units that nobody has asked about
 
     async def _prune(self, now: Instant) -> None:
         settings = [one.reconciler for one in self.reconciler.disk.manifests] or [ReconcilerSettings()]
         await self.writer.prune(
-            events_before=now.wall - max(one.events_for for one in settings),
-            samples_before=now.wall - max(one.samples_for for one in settings),
+            events_before=_ago(max(one.events_for for one in settings), now),
+            samples_before=_ago(max(one.samples_for for one in settings), now),
         )
 
     def _tell_of_store(self) -> None:
@@ -235,10 +245,10 @@ class Daemon:
     def _hear(self, loop: asyncio.AbstractEventLoop) -> None:
         now = clock.now()
         said, flooded = self._beats.read(now)
-        for one in said:
-            self.reconciler.take_beat(one.name, one.beat)
-        if said:
-            self.reconciler.run_pass({one.name for one in said})
+        news = {one.name for one in said if self.reconciler.take_beat(one.name, one.beat)}
+        self._beaten |= {one.name for one in said} - news
+        if news:
+            self.reconciler.run_pass(news)
         if flooded:
             loop.remove_reader(self._beats.socket)
             loop.call_later(PAUSE_AFTER_FLOOD, self._listen_to_agents, loop)
@@ -255,3 +265,11 @@ class Daemon:
         loudest = ", ".join(f"{count} from PID {pid}" for pid, count in refused.senders.most_common(3))
         text = f"The agent socket is flooded, so beats may be lost; refused: {loudest or 'none'}."
         self.reconciler.disturbed("AgentSocketFlooded", text)
+
+
+def _ago(length: timedelta, now: Instant) -> datetime:
+    """So long before now, or where the calendar begins: somebody may keep things for thousands of years."""
+    try:
+        return now.wall - length
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)

@@ -17,6 +17,8 @@ from supervise.stores.writer import Writer
 
 PATIENCE = 60.0
 """Seconds for a pass of a reconciler that runs."""
+NOBODY = (FileNotFoundError, ConnectionRefusedError)
+"""What a connection ends with where no reconciler runs. One that is slow does run: beside it nobody else may act."""
 
 
 async def once(places: Places, *, host: str) -> dict[str, Any]:
@@ -25,7 +27,9 @@ async def once(places: Places, *, host: str) -> dict[str, Any]:
         async with connect(places.control) as control:
             await control.ask("look", patience=PATIENCE)
             return {"by": "by the reconciler that runs", **await control.ask("rows")}
-    except Unreachable:
+    except Unreachable as error:
+        if not isinstance(error.__cause__, NOBODY):
+            raise
         return {"by": "without a reconciler", "rows": await _here(places, host)}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -66,9 +66,12 @@ async def _rows(daemon: Daemon, request: Request, send: Send) -> Any:
 async def _events(daemon: Daemon, request: Request, send: Send) -> Any:
     limit = request.args.get("limit", 100)
     most = MOST_EVENTS if request.peer.uid == 0 else MOST_FOR_OTHERS
-    if not isinstance(limit, int) or not 0 < limit <= most:
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= most:
         raise UsageError(f'"limit" is a number from 1 to {most}')
-    query = EventQuery(request.args.get("name"), _moment(request, "since"), _moment(request, "until"), limit)
+    name = request.args.get("name")
+    if not isinstance(name, str | None):
+        raise UsageError('"name" is the name of an agent')
+    query = EventQuery(name, _moment(request, "since"), _moment(request, "until"), limit)
     return [event_json(event) for event in await daemon.writer.events(query)]
 
 
@@ -152,12 +155,11 @@ async def _act(daemon: Daemon, request: Request, send: Send) -> Any:
         case "stop":
             results = await manager.stop(specs, tell=_quiet)
         case "restart":
-            batch, pause = request.args.get("batch"), _seconds(request, "pause", timedelta())
             results = await manager.restart(
                 specs,
                 tell=_quiet,
-                batch=batch if isinstance(batch, int) and batch > 0 else None,
-                pause=pause,
+                batch=_batch(request),
+                pause=_seconds(request, "pause", timedelta()),
                 settle=settle,
                 only_running=bool(request.args.get("only_running")),
             )
@@ -283,6 +285,13 @@ def _seconds(request: Request, key: str, otherwise: timedelta) -> timedelta:
     return timedelta(seconds=given)
 
 
+def _batch(request: Request) -> int | None:
+    given = request.args.get("batch")
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
+        raise UsageError('"batch" is a number of agents, at least 1')  # not all at once, which nobody asked for
+    return given
+
+
 def _reason(request: Request) -> str:
     given = request.args.get("reason", "")
     if not isinstance(given, str) or len(given) > LONGEST_REASON:
@@ -303,11 +312,12 @@ def _moment(request: Request, key: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(given)
-    except (TypeError, ValueError) as error:
+        in_utc = moment.astimezone(UTC)  # not every moment of the first and last day has one
+    except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(f'"{key}" is a time such as 2026-03-01T12:00:00+00:00') from error
     if moment.tzinfo is None:
         raise UsageError(f'"{key}" needs its offset from UTC')
-    return moment
+    return in_utc
 
 
 def _quiet(result: Result) -> None:

@@ -17,6 +17,7 @@ from supervise.decide import concluded, decide
 from supervise.decide.events import action_event, order_event, told_of_host
 from supervise.model import (
     Action,
+    AgentSpec,
     Beat,
     Decision,
     Event,
@@ -98,11 +99,15 @@ class Reconciler:
                 if dependency.required:
                     dependents[dependency.unit].add(spec.name)
         self._dependents = dict(dependents)
+        for spec in disk.specs.values():
+            self._take_over_intent(spec)
         for name in {*self.states, *disk.specs}:
             self._observe(name)
 
     def take_all(self, states: Mapping[str, UnitState]) -> None:
         """A snapshot: what it lacks is gone."""
+        for name in self.states.keys() - states.keys():
+            self._note_end(self.states[name])
         for name, state in states.items():
             self._note_main_process(self.states.get(name), state)
         self.states = dict(states)
@@ -125,9 +130,12 @@ class Reconciler:
             self._observe(name)
         return concerned
 
-    def take_beat(self, name: str, beat: Beat) -> None:
-        self.beats[name] = since_when(self.beats.get(name), beat)
+    def take_beat(self, name: str, beat: Beat) -> bool:
+        """Whether it says anything but that the agent lives."""
+        known = self.beats.get(name)
+        self.beats[name] = beat = since_when(known, beat)
         self._observe(name)
+        return known is None or replace(known, at=beat.at) != beat
 
     def take_pings(self, pings: Mapping[str, Ping]) -> None:
         for name, ping in pings.items():
@@ -263,11 +271,15 @@ class Reconciler:
     # --- Steps --------------------------------------------------------------------------------------------------------
 
     def _note_main_process(self, known: UnitState | None, state: UnitState) -> None:
-        if known and known.pid and known.pid != state.pid:
-            self._gone[known.pid] = self.clock().monotonic
+        if known and known.pid != state.pid:
+            self._note_end(known)
         if state.pid:
             self.mains[state.pid] = state.name
             self._gone.pop(state.pid, None)
+
+    def _note_end(self, known: UnitState) -> None:
+        if known.pid and self.mains.get(known.pid) == known.name:  # else another agent has its PID already
+            self._gone[known.pid] = self.clock().monotonic
 
     def _observe(self, name: str) -> None:
         """Join what is known of one agent."""
@@ -310,6 +322,12 @@ class Reconciler:
             self.intents.pop(name, None)
             self.beats.pop(name, None)
         return self._publish(Change(decision.rows, decision.events, samples, (), decision.forget, renamed))
+
+    def _take_over_intent(self, spec: AgentSpec) -> None:
+        """What a person wanted of an agent holds under its new name too, as it does in the store."""
+        old = self.intents.get(spec.renamed_from or "")
+        if old and old.name not in self.disk.specs:
+            self.intents.setdefault(spec.name, replace(old, name=spec.name))
 
     def _renamed_from(self, name: str) -> str | None:
         spec = self.disk.specs.get(name)

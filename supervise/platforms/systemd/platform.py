@@ -269,6 +269,8 @@ class Systemd:
 
     async def _state(self, row: list[Any], *, endings: bool) -> UnitState:
         properties = await self._properties(row, endings=endings)
+        if properties is None:
+            return self._unloaded(agent_name(row[0]))
         if self._watch and endings:
             return self._watch.know(row[0], properties)
         return unit_state(agent_name(row[0]), row[0], properties, boot=self._boot)
@@ -281,7 +283,7 @@ class Systemd:
         rows = (await self.bus.call("ListUnitsByPatterns", "asas", [], [unit]))[0]
         return (await self._timer(rows[0]))[1] if rows else None
 
-    async def _properties(self, row: list[Any], *, endings: bool = True) -> dict[str, Any]:
+    async def _properties(self, row: list[Any], *, endings: bool = True) -> dict[str, Any] | None:
         unit, _, load, active, sub, _, path, _, job_type, _ = row
         known = {"LoadState": load, "ActiveState": active, "SubState": sub, "JobType": job_type}
         if not endings and active in ("inactive", "failed"):
@@ -293,7 +295,7 @@ class Systemd:
             )
         except CallFailed as error:
             if error.gone:
-                return {**known, "LoadState": "not-found"}
+                return None  # it was unloaded since it was listed
             raise PlatformError(f'cannot ask systemd about "{unit}": {error}') from error
         used = {name: value for name, value in service.items() if name in USED}
         return {**known, **used, **dict(zip(wanted, values, strict=True))}

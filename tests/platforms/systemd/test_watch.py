@@ -271,6 +271,19 @@ async def test_a_manager_that_gives_up_is_told_as_such(bus: Bus) -> None:
     assert bus.told() == []
 
 
+@watched
+async def test_a_failure_that_is_reset_for_a_start_is_not_told_as_a_stop_in_passing(bus: Bus) -> None:
+    bus.know(GIVES_UP)
+    forgotten = Moment(GIVES_UP.service, unit("inactive", "dead"))
+    assert bus.happens(forgotten, BEGINS) == [Phase.STARTING]
+    await elapse(1.0)
+    assert bus.told() == []
+    bus.know(GIVES_UP)
+    assert bus.happens(forgotten) == []
+    await elapse(HELD_BACK)
+    assert bus.phases() == [Phase.INACTIVE]
+
+
 # --- Stops ------------------------------------------------------------------------------------------------------------
 
 
