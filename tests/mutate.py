@@ -96,7 +96,7 @@ MUTATIONS = (
     Mutation(PAST, "last.boot == now.boot", "True"),
     Mutation(PAST, "due - timedelta(seconds=2)", "due"),
     Mutation(REMEDY, "NEVER_STARTED = timedelta(seconds=5)", "NEVER_STARTED = timedelta(seconds=6)"),
-    Mutation(REMEDY, "AFTER_FAILURE = timedelta(seconds=30)", "AFTER_FAILURE = timedelta(seconds=29)"),
+    Mutation(REMEDY, "AFTER_FAILURE = timedelta(seconds=10)", "AFTER_FAILURE = timedelta(seconds=9)"),
     Mutation(REMEDY, "AFTER_DENIAL = timedelta(minutes=5)", "AFTER_DENIAL = timedelta(minutes=6)"),
     Mutation(REMEDY, "if due > case.now.monotonic:", "if due >= case.now.monotonic:"),
     Mutation(REMEDY, "attempts=past.attempts + 1", "attempts=past.attempts"),

@@ -84,8 +84,12 @@ def test_a_row_says_what_was_seen() -> None:
     assert (row.health, row.health_parts, row.last_activity, row.last_error) == (FULL, (), "page 3", None)
 
 
-def test_a_row_of_an_agent_that_was_never_seen_claims_nothing() -> None:
-    row = Host(AGENT).sees().rows["sma"]
+def test_of_an_agent_at_which_nobody_has_looked_yet_nothing_is_said() -> None:
+    assert Host(AGENT).sees().rows == {}
+
+
+def test_a_row_of_an_agent_that_could_never_be_seen_claims_nothing() -> None:
+    row = Host(AGENT, host=HostFacts(unseen_since=NOW.monotonic - minutes(1))).sees().rows["sma"]
     assert (row.unit, row.phase, row.pid, row.incarnation, row.started_at) == ("agent@sma.service", *[None] * 4)
     assert (row.status, row.since, row.health, row.restarts) == (Status.UNKNOWN, NOON, 0, 0)
 
@@ -138,7 +142,7 @@ def test_that_it_runs_though_it_is_held_is_no_error_of_its_own() -> None:
 def test_what_was_started_before_its_files_changed_is_outdated(
     mark: timedelta | None, unit: UnitState | None, outdated: bool
 ) -> None:
-    host = Host(AGENT, marks={"sma": mark} if mark else {})
+    host = Host(AGENT, marks={"sma": mark} if mark else {}, host=HostFacts(unseen_since=None if unit else -MOMENT))
     host.sees(*[unit] if unit else [])
     assert host.row().outdated is outdated
 

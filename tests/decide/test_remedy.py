@@ -193,7 +193,7 @@ def test_a_start_that_a_person_asked_for_and_that_did_not_come_about_is_made_up_
 
 
 def test_a_stop_of_what_is_held_is_not_repeated_at_once() -> None:
-    assert done(Reason.HELD, alive()).past == replace(LONG_SEEN, not_before=MONO + seconds(30))
+    assert done(Reason.HELD, alive()).past == replace(LONG_SEEN, not_before=MONO + seconds(10))
 
 
 def test_a_crash_loop_is_parked_until_its_next_try() -> None:
@@ -236,7 +236,7 @@ def test_what_was_done_is_not_done_again_before_it_can_be_seen() -> None:
     assert after == row(past=replace(ASKED, not_before=MONO + seconds(2), blocked=""))
 
 
-@pytest.mark.parametrize(("denied", "wait"), [(False, seconds(30)), (True, minutes(5))])
+@pytest.mark.parametrize(("denied", "wait"), [(False, seconds(10)), (True, minutes(5))])
 def test_what_came_to_nothing_is_remembered_with_its_reason_and_waits(denied: bool, wait: timedelta) -> None:
     after = concluded(row(past=ASKED), START, Outcome(False, "a copy runs.", denied=denied), now=NOW)
     assert after == row(past=replace(ASKED, asked=False, not_before=MONO + wait, blocked="a copy runs"))

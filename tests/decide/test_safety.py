@@ -267,6 +267,8 @@ def test_nobody_is_looked_at_in_the_past(passes: Iterator[Pass]) -> None:
 def test_unknown_is_said_of_exactly_those_that_were_not_seen(passes: Iterator[Pass]) -> None:
     for host, _, decision in passes:
         if host.world.host.unseen_since is None:
-            unknown = {name for name in NAMES if host.row(name).observed_status is Status.UNKNOWN}
-            assert unknown == {name for name in NAMES if name not in host.world.observed}
+            rows = host.world.rows
+            unknown = {name for name in NAMES if name in rows and rows[name].observed_status is Status.UNKNOWN}
+            assert unknown == {name for name in NAMES if name in rows and name not in host.world.observed}
+            assert rows.keys() >= host.world.observed.keys() & set(NAMES)
             assert set(decision.forget).isdisjoint(NAMES)
