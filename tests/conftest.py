@@ -6,9 +6,14 @@ import os
 from collections.abc import Generator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("clean", database=None)  # leaves no folder behind, also where the checkout is read-only
+settings.register_profile(
+    "clean",
+    database=None,  # leaves no folder behind, also where the checkout is read-only
+    deadline=None,  # a busy machine is no error of the code
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("clean")
 
 REQUIRED = os.environ.get("SUPERVISE_REQUIRE_ALL") == "1"

@@ -233,4 +233,5 @@ async def _let_go(writer: asyncio.StreamWriter) -> None:
     with suppress(OSError, asyncio.CancelledError):  # TimeoutError is one of the former
         async with asyncio.timeout(UNREAD):
             await writer.wait_closed()
-    writer.transport.abort()
+    if writer.transport.get_write_buffer_size():
+        writer.transport.abort()

@@ -53,7 +53,8 @@ class Alerting:
         while True:
             wait = self._advance()
             try:
-                await asyncio.wait_for(self._woken.wait(), wait)
+                async with asyncio.timeout(wait):  # `wait_for` would lose a cancellation that comes with the waking
+                    await self._woken.wait()
                 await asyncio.sleep(GATHER)
             except TimeoutError:
                 pass

@@ -135,7 +135,8 @@ class Daemon:
     async def _rhythm(self) -> None:
         """Everything that time alone brings about."""
         with suppress(TimeoutError):  # then nobody knows how the agents are, and that has to be said too
-            await asyncio.wait_for(self.following.seen.wait(), FIRST_LOOK)
+            async with asyncio.timeout(FIRST_LOOK):
+                await self.following.seen.wait()
         self.notify.ready()
         before = clock.now()
         while True:

@@ -13,7 +13,7 @@ from pathlib import Path
 from supervise.clock import boot_id
 from supervise.holds import read_holds
 from supervise.manifest import Manifest, hidden, manifests, unreadable
-from supervise.marker import edited
+from supervise.marker import edited, marker
 from supervise.model import AgentSpec, Hold, UnitState
 from supervise.places import Places
 from supervise.platforms.systemd.enablement import enabled_units, masked_units
@@ -39,6 +39,8 @@ class Disk:
     edited: frozenset[str] = frozenset()
     """Agents whose drop-in is not as we wrote it, or gone."""
     stamps: Mapping[Path, Stamp] = field(default_factory=dict)
+    noticed: Mapping[str, Hold] = field(default_factory=dict)
+    """The holds of the last `look`; `holds` may be newer (`with_holds`), and the next look has to tell of those too."""
 
     def seen_on(self, state: UnitState) -> UnitState:
         """The state of a unit with what only the disk tells."""
@@ -53,18 +55,21 @@ class Disk:
 
 def look(places: Places, before: Disk) -> tuple[Disk, frozenset[str]]:
     """The disk now, and the agents of which something changed. The same object, if nothing did."""
-    stamps = dict(_stamps(places, before))
-    if stamps == before.stamps:
+    found = dict(_stamps(places, before))
+    if found == before.stamps:
         return before, frozenset()
-    moved = {path for path in {*stamps, *before.stamps} if stamps.get(path) != before.stamps.get(path)}
+    moved = _moved(found, before.stamps)
     now = before
     if any(places.manifests in (path, path.parent) or places.manifests.parent == path for path in moved):
         now = _installed(places, now)
-    stamps = dict(_stamps(places, now))
-    moved = {path for path in {*stamps, *before.stamps} if stamps.get(path) != before.stamps.get(path)}
+    # A stamp is older than what was read: a file that is written meanwhile is read again.
+    stamps = {path: found.get(path, stamp) for path, stamp in _stamps(places, now)}
+    moved = _moved(stamps, before.stamps)
+    holds = read_holds(places)
     now = replace(
         now,
-        holds=read_holds(places),
+        holds=holds,
+        noticed=holds,
         enabled=enabled_units(places),
         masked=masked_units(places),
         edited=frozenset(_edited(places, now, before, moved)),
@@ -97,6 +102,10 @@ def _installed(places: Places, before: Disk) -> Disk:
         settled=frozenset(name for name, mark in runs.items() if mark.boot != boot),
         marks={name: mark.since for name, mark in runs.items() if mark.boot == boot},
     )
+
+
+def _moved(stamps: Mapping[Path, Stamp], before: Mapping[Path, Stamp]) -> set[Path]:
+    return {path for path in {*stamps, *before} if stamps.get(path) != before.get(path)}
 
 
 def _stamps(places: Places, disk: Disk) -> Iterator[tuple[Path, Stamp]]:
@@ -132,17 +141,18 @@ def _edited(places: Places, now: Disk, before: Disk, moved: set[Path]) -> Iterat
 
 def _is_edited(file: Path) -> bool:
     try:
-        return edited(file.read_text(encoding="utf-8", errors="surrogateescape"))
+        content = file.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return True  # gone, though the manifest has it
+    return marker(content) is None or edited(content)
 
 
 def _touched(before: Disk, now: Disk, places: Places, moved: set[Path]) -> frozenset[str]:
     """Agents of which something changed, but for what is new or gone: that is seen by who holds the specs."""
     names = {name for name in {*before.specs, *now.specs} if before.specs.get(name) != now.specs.get(name)}
-    names |= {name for name in {*before.holds, *now.holds} if before.holds.get(name) != now.holds.get(name)}
-    names |= before.edited ^ now.edited
-    names |= {one for one in now.specs if places.units / f"{unit_name(one)}.d" in moved}
+    names |= {name for name in {*before.noticed, *now.holds} if before.noticed.get(name) != now.holds.get(name)}
+    folders = {one: places.units / f"{unit_name(one)}.d" for one in now.specs}
+    names |= {one for one, folder in folders.items() if folder in moved or folder / DROP_IN in moved}
     for unit in (before.enabled ^ now.enabled) | (before.masked ^ now.masked):
         names.add(unit.removeprefix("agent@").rpartition(".")[0])
     names |= {name for name in now.marks if before.marks.get(name) != now.marks[name]}

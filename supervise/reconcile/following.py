@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 from supervise.errors import PlatformError
@@ -25,16 +26,18 @@ LATEST_PING = timedelta(seconds=10)
 """How often an agent's pings are asked for: three times per watchdog interval, within these bounds."""
 YOUNG = timedelta(minutes=2)
 """An agent that has run for so long without arming a watchdog will hardly do so any more."""
+Connect = Callable[[Places], AbstractAsyncContextManager[Platform]]
 
 
 class Following:
     """One platform, for as long as the daemon lives. `platform` is None while it cannot be asked."""
 
-    def __init__(self, places: Places, reconciler: Reconciler) -> None:
+    def __init__(self, places: Places, reconciler: Reconciler, *, connect: Connect = Systemd) -> None:
         self.platform: Platform | None = None
         self.seen = asyncio.Event()
         """Set once a first snapshot has been taken."""
         self._places = places
+        self._connect = connect
         self._reconciler = reconciler
         self._asked_at: dict[str, timedelta] = {}
         self._snapshots = 0
@@ -45,7 +48,7 @@ class Following:
         wait = FIRST_WAIT
         while True:
             try:
-                async with Systemd(self._places) as platform:
+                async with self._connect(self._places) as platform:
                     self.platform, wait = platform, FIRST_WAIT
                     await self._follow(platform)
                     raise PlatformError("cannot follow systemd: the connection to D-Bus was lost")

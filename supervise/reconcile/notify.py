@@ -35,5 +35,6 @@ class Notify:
         """A pass was finished."""
         self._notifier.notify("WATCHDOG=1")
         if status != self._last:
-            self._notifier.notify(f"STATUS={status}")
+            line = f"STATUS={status}"
+            self._notifier.notify(line.encode(errors="replace").decode("latin-1"))  # as which sdnotify sends it
             self._last = status

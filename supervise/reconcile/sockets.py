@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import MutableMapping
-from contextlib import suppress
 from pathlib import Path
 
 from supervise.errors import SuperviseError
@@ -38,20 +37,36 @@ def _given(environ: MutableMapping[str, str]) -> dict[str, socket.socket]:
 
 def _made(path: Path, kind: socket.SocketKind, mode: int) -> socket.socket:
     """A socket of our own. One that a dead reconciler has left is replaced; one that answers is not."""
-    sock = socket.socket(socket.AF_UNIX, kind)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(ConnectionRefusedError, FileNotFoundError):
-            sock.connect(str(path))
+        if _somebody_listens(path, kind):
             raise SuperviseError(f"cannot listen on {path}: another reconciler does")
-        sock.close()
-        sock = socket.socket(socket.AF_UNIX, kind)
         path.unlink(missing_ok=True)
+        return _bound(path, kind, mode)
+    except OSError as error:
+        raise SuperviseError(f"cannot listen on {path}: {error.strerror or error}") from error
+
+
+def _somebody_listens(path: Path, kind: socket.SocketKind) -> bool:
+    with socket.socket(socket.AF_UNIX, kind) as sock:
+        sock.setblocking(False)
+        try:
+            sock.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except BlockingIOError:  # one that hangs, with as many waiting as may
+            return True
+    return True
+
+
+def _bound(path: Path, kind: socket.SocketKind, mode: int) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, kind)
+    try:
         sock.bind(str(path))
         path.chmod(mode)
-    except OSError as error:
+        if kind is socket.SOCK_STREAM:
+            sock.listen(128)
+    except OSError:
         sock.close()
-        raise SuperviseError(f"cannot listen on {path}: {error.strerror}") from error
-    if kind is socket.SOCK_STREAM:
-        sock.listen(128)
+        raise
     return sock

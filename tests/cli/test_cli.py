@@ -6,8 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -15,11 +13,12 @@ import pytest
 from click.shell_completion import BashComplete
 
 from supervise import __version__
-from supervise.cli import COMMANDS, cli, main
+from supervise.cli import COMMANDS, cli
 from supervise.config import json_schema, load
 from supervise.errors import ExitCode
 from supervise.manifest import Manifest, to_json
 from supervise.model import Scope
+from tests.cli.shell import Answer, Supervise
 from tests.nouns import spec
 
 TEXTS = {name: text for topic in COMMANDS.values() for name, text in topic.items()}
@@ -47,38 +46,6 @@ agents:
   sma:
     comand: [/bin/sleep, infinity]
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    code: int
-    out: str
-    err: str
-
-
-Supervise = Callable[..., Answer]
-
-
-@pytest.fixture
-def supervise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Supervise:
-    """`supervise WORDS` in an empty folder that is a home too, with nothing installed."""
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(home))
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "SUPERVISE_ENV"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("SUPERVISE_HOST_TAGS", "")
-
-    def called(*words: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["supervise", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Answer(ended.value.code, out, err)
-
-    return called
 
 
 def write(text: str, name: str = "agents.yaml") -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from supervise.control import LONGEST_REQUEST, server
+from supervise.control import LONGEST_REQUEST, OPERATORS, server
 from supervise.control.server import Denied, Peer, Request, Send, peer_of
 from supervise.errors import PlatformError, SuperviseError, UsageError
 from tests.control.serving import Asker, asking, echo, eventually, run, serving
@@ -474,7 +474,7 @@ def test_who_may_not_act_is_told_what_that_takes_and_may_read(path: Path, peers_
                 error = (await peer.answer("stop"))["error"]
                 assert error["code"] == "denied"
                 assert f"uid {STRANGER} may read here but not stop" in error["message"]
-                assert server.OPERATORS in error["message"]
+                assert OPERATORS in error["message"]
                 assert (await peer.answer("rows"))["result"] == STRANGER
 
     run(work())

@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -34,8 +33,8 @@ def seeing(*processes: Process, complete: bool = True) -> Look:
 class Stage:
     """A reconciler with one agent that is down, a machine, and what acts on it."""
 
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, look: Look = seeing()) -> None:
-        patch.setattr(module, "scan", look)
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, look: Look | None = None) -> None:
+        patch.setattr(module, "scan", look or seeing())
         self.rig = Rig(folder, spec())
         self.machine: Machine | None = Machine(self.rig.reconciler.places)
         self.acting = Acting(lambda: self.machine)
@@ -104,8 +103,12 @@ async def test_where_not_all_processes_are_seen_nothing_is_started_for_the_machi
 @in_a_loop
 async def test_a_hold_that_came_after_the_decision_is_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(tmp_path, monkeypatch)
-    hold = Hold("sma", "migration", "alice", datetime(2026, 3, 1, tzinfo=UTC))
-    monkeypatch.setattr(module, "scan", lambda: write_hold(stage.rig.reconciler.places, hold) or seeing()())
+
+    def look() -> Scan:
+        write_hold(stage.rig.reconciler.places, Hold("sma", "migration", "alice", NOON))
+        return seeing()()
+
+    monkeypatch.setattr(module, "scan", look)
     assert await stage.act() == "it is held by alice: migration (`supervise release sma`)"
     assert stage.orders == []
 
@@ -115,7 +118,12 @@ async def test_an_agent_that_is_not_installed_any_more_is_not_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = Stage(tmp_path, monkeypatch)
-    monkeypatch.setattr(module, "scan", lambda: stage.rig.install() or seeing()())
+
+    def look() -> Scan:
+        stage.rig.install()
+        return seeing()()
+
+    monkeypatch.setattr(module, "scan", look)
     assert await stage.act() == "it is not installed any more"
     assert stage.orders == []
 
@@ -223,5 +231,3 @@ async def test_who_gives_up_waiting_for_a_scan_takes_it_from_nobody(monkeypatch:
     await asyncio.sleep(0)
     impatient.cancel()
     assert (await patient).complete
-
-

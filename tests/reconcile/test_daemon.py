@@ -1,4 +1,4 @@
-"""The daemon's rhythm, and what it says of the machine and of itself; the daemon is not run but where a test says so."""
+"""The daemon's rhythm, and what it says of the machine and of itself. Only one test lets it run."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from supervise import clock
 from supervise.control.client import connect
 from supervise.manifest import to_json
 from supervise.model import Change, Event, Instant, Lost, Phase, ReconcilerSettings, Snapshot, Status, UnitState
 from supervise.places import Places
 from supervise.reconcile import daemon as module
-from supervise.reconcile import following
 from supervise.reconcile.daemon import Daemon
 from supervise.reconcile.disk import Disk
+from supervise.reconcile.following import Following
 from supervise.stores import EventQuery
 from supervise.stores.sqlite import Sqlite
 from supervise.stores.writer import Trouble
@@ -32,9 +34,26 @@ from tests.nouns import NOW, after, minutes, places_in, row, seconds, spec
 from tests.reconcile.rig import HOST, in_a_loop, manifest_of, until
 
 
+class Heard:
+    """What the service manager is told."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def ready(self) -> None:
+        self.words.append("ready")
+
+    def stopping(self) -> None:
+        self.words.append("stopping")
+
+    def passed(self, status: str) -> None:
+        self.words.append(status)
+
+
 @pytest.fixture
-def there() -> Iterator[Places]:
+def there(monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
     """Places with a path that a socket's address has room for."""
+    monkeypatch.setattr(module, "Notify", Heard)
     with tempfile.TemporaryDirectory(prefix="s") as folder:
         yield places_in(Path(folder))
 
@@ -79,13 +98,13 @@ async def test_a_suspend_or_a_stall_is_one_event_and_silence_before_it_counts_fo
     there: Places, now: Instant, reason: str, words: str
 ) -> None:
     async with resting(there) as daemon:
-        before = module.clock.now().monotonic
+        before = clock.now().monotonic
         daemon._notice_gaps(NOW, now)
         (event,) = await told(daemon)
         assert (event.reason, words in event.message) == (reason, True)
         disturbed = daemon.reconciler.facts.disturbed
         assert disturbed
-        assert before <= disturbed <= module.clock.now().monotonic
+        assert before <= disturbed <= clock.now().monotonic
 
 
 @pytest.mark.parametrize("now", [after(seconds(0.25)), after(seconds(5)), slept(seconds(2), after(seconds(1)))])
@@ -141,7 +160,7 @@ async def test_however_often_it_is_asked_the_disk_is_looked_at_only_so_often_but
     there: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moment = NOW
-    monkeypatch.setattr(module.clock, "now", lambda: moment)
+    monkeypatch.setattr(clock, "now", lambda: moment)
     async with resting(there) as daemon:
         await daemon.look()
         install(there, spec())
@@ -244,16 +263,17 @@ async def test_a_store_in_trouble_is_logged_once_and_once_when_it_is_well_again(
 ) -> None:
     caplog.set_level(logging.WARNING)
     async with resting(there) as daemon:
-        trouble = Trouble('cannot write "state.db": no space left', NOW.wall)
+        full = 'cannot write "state.db": no space left'
+        trouble = Trouble(full, NOW.wall)
         for now in (None, trouble, trouble, replace(trouble, lost=3), None, None):
             monkeypatch.setattr(type(daemon.writer), "trouble", now)
             daemon._tell_of_store()
         assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
-            'cannot write "state.db": no space left',
+            full,
             "the store is written again",
         ]
         monkeypatch.setattr(type(daemon.writer), "trouble", trouble)
-        assert daemon._summary() == '0 agents: none; the store cannot be written: cannot write "state.db": no space left'
+        assert daemon._summary() == f"0 agents: none; the store cannot be written: {full}"
         monkeypatch.setattr(type(daemon.writer), "trouble", None)
         daemon.reconciler.rows = {
             "a": row("a"),
@@ -285,7 +305,7 @@ class Followed(Machine):
 
 
 def lively(state: UnitState) -> UnitState:
-    now = module.clock.now()
+    now = clock.now()
     started = now.monotonic - seconds(60)
     return replace(state, pid=7, incarnation="boot/a", started_at=now.wall - seconds(60), started_monotonic=started)
 
@@ -296,19 +316,25 @@ async def test_a_daemon_answers_and_tells_and_ends_in_order_with_everything_writ
 ) -> None:
     machine = Followed(there)
     machine.running.add("agent@sma.service")
-    monkeypatch.setattr(following, "Systemd", lambda places: machine)
+    monkeypatch.setattr(module, "Following", partial(Following, connect=lambda places: machine))
     monkeypatch.setattr(module, "TICK", 0.01)
     install(there, spec())
     before = (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
     daemon = Daemon(there, host=HOST, environ={})
     running = asyncio.ensure_future(daemon.run())
-    await until(lambda: daemon.reconciler.view_of)
+    await until(lambda: daemon.reconciler.view_of or running.done())
+    assert not running.done(), running.result()
     async with connect(there.control) as control:
         said = await control.ask("rows", names=["sma"])
-        assert (said["rows"][0]["status"], said["reconciler"]["host"]) == ("running", HOST)
+        told = said["rows"][0]
+        assert (told["phase"], told["reason"], said["reconciler"]["host"]) == ("active", "Drift", HOST)  # no unit file
         assert said["reconciler"]["view_age"] < 5
+    heard = daemon.notify
+    assert isinstance(heard, Heard)
+    await until(lambda: heard.words[1:])
     os.kill(os.getpid(), signal.SIGTERM)
     await running
+    assert (heard.words[0], set(heard.words[1:-1]), heard.words[-1]) == ("ready", {"1 agents: 1 warning"}, "stopping")
     for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
         asyncio.get_running_loop().remove_signal_handler(number)
         signal.signal(number, handler)
@@ -317,8 +343,6 @@ async def test_a_daemon_answers_and_tells_and_ends_in_order_with_everything_writ
     store = Sqlite.open(there.store, host=HOST)
     try:
         assert store.load().rows["sma"].phase is Phase.ACTIVE
-        assert [(event.name, event.after) for event in store.events(EventQuery())] == [("sma", Status.RUNNING)]
+        assert [(event.name, event.after) for event in store.events(EventQuery())] == [("sma", Status.WARNING)]
     finally:
         store.close()
-
-

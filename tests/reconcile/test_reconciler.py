@@ -451,9 +451,9 @@ async def test_a_platform_that_is_lost_is_lost_from_the_first_moment_until_a_sna
     rig.reconciler.lose_sight()
     rig.reconciler.run_pass()
     assert rig.reconciler.facts.unseen_since == NOW.monotonic
-    assert rig.reconciler.rows["sma"].reason is Reason.NOT_OBSERVED
     rig.see(alive())
-    assert rig.reconciler.rows["sma"].reason is Reason.AS_WANTED
+    told = [change.rows["sma"].reason for change in rig.changes]
+    assert told == [Reason.AS_WANTED, Reason.NOT_OBSERVED, Reason.AS_WANTED]
 
 
 @in_a_loop

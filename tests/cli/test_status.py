@@ -1,0 +1,198 @@
+"""`supervise status` through a reconciler: what it knows, how far it is to be trusted, and nothing that acts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import click
+import pytest
+
+from supervise import manager as managers
+from supervise import overview as overviews
+from supervise.cli import status_view
+from supervise.cli.output import local, utc_now
+from supervise.cli.status_view import WITHOUT_DAEMON, footer, screen
+from supervise.errors import ExitCode
+from supervise.manager import Manager
+from supervise.manifest import manifests
+from supervise.model import HealthPart, Lock, Phase, Reason, Source, Status, StatusRow
+from supervise.observe.scan import Scan
+from supervise.places import Places
+from supervise.reconcile.orders import row_json
+from tests.cli.reconciler import HOSTILE, INERT
+from tests.cli.shell import Answer, Supervise
+from tests.install.machine import Machine
+from tests.nouns import NOON, row
+from tests.reconcile.served import INFO, served
+
+CRASHED = row("feed", status=Status.ERROR, reason=Reason.CRASHED, phase=Phase.RESTARTING, message="It exited: code 3.")
+ALL = (row(title="SMA Bot", pid=7), row("sma_slow"), CRASHED)
+
+
+@pytest.fixture(autouse=True)
+def nothing_else_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (overviews, managers):
+        monkeypatch.setattr(module, "scan", lambda: Scan((), True, NOON))
+
+
+def said(*rows: StatusRow, **info: Any) -> dict[str, Any]:
+    return {"reconciler": {**INFO, **info}, "rows": [row_json(one) for one in rows]}
+
+
+def status(supervise: Supervise, there: Places, *words: str, **info: Any) -> Answer:
+    with served(there.control, rows=said(*ALL, **info)):
+        return supervise("status", "--user", *words)
+
+
+def test_bad_ones_come_first_and_the_last_line_says_how_old_the_view_is(supervise: Supervise, there: Places) -> None:
+    answer = status(supervise, there)
+    lines = answer.out.splitlines()
+    assert [line.split()[1:3] for line in lines[:3]] == [["error", "feed"], ["running", "sma"], ["running", "sma_slow"]]
+    assert "It exited: code 3." in lines[0]
+    assert ("PID 7" in lines[1], "SMA Bot" in lines[1]) == (True, True)
+    assert lines[3:] == ["reconciler: view 0.4 s old"]
+    assert answer.code == ExitCode.FAILED
+
+
+def test_the_exit_code_is_that_of_those_who_were_named(supervise: Supervise, there: Places) -> None:
+    with served(there.control, rows=said(*ALL[:2])) as other:
+        assert supervise("status", "--user", "sma", "sma_slow").code == ExitCode.OK
+    assert other.asked[0].args == {"names": ["sma", "sma_slow"]}
+    stopped = row("sma_slow", status=Status.STOPPED, reason=Reason.EXITED_CLEANLY, phase=Phase.INACTIVE)
+    with served(there.control, rows=said(ALL[0], stopped)):
+        assert supervise("status", "--user", "sma*").code == ExitCode.NOT_RUNNING
+
+
+def test_for_programs_there_is_all_that_is_known_and_who_said_it(supervise: Supervise, there: Places) -> None:
+    found = json.loads(status(supervise, there, "--json").out)
+    assert found["reconciler"] == INFO
+    assert [one["name"] for one in found["agents"]] == ["feed", "sma", "sma_slow"]
+    assert all("past" not in one and "tags" in one for one in found["agents"])
+
+
+# --- How far it is to be trusted --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("info", "words", "trusted"),
+    [
+        ({}, "reconciler: view 0.4 s old", True),
+        ({"view_age": 5.0}, "reconciler: view 5.0 s old", True),
+        ({"view_age": 5.1}, "reconciler: view 5.1 s old", False),
+        ({"view_age": None}, "reconciler: it has not looked yet", False),
+        ({"platform_unseen": 12.3}, "; systemd could not be asked for 12 s", False),
+        (
+            {"store": {"why": "no space left", "since": NOON.isoformat(), "lost": 0}},
+            f"; its store cannot be written since {local(NOON)}: no space left; rows are kept in memory",
+            False,
+        ),
+        (
+            {"store": {"why": "no space left", "since": NOON.isoformat(), "lost": 3}},
+            "; rows are kept in memory, 3 events lost",
+            False,
+        ),
+        (
+            {"alerts": {"ops": {"failing": True, "last_error": "HTTP 404"}, "dev": {"failing": False}}},
+            "; alerts to ops fail: HTTP 404",
+            False,
+        ),
+        ({"alerts": {"dev": {"failing": False, "last_error": "HTTP 404"}}}, "view 0.4 s old", True),
+    ],
+)
+def test_the_footer_is_dim_while_all_is_well_and_yellow_with_what_is_not(
+    info: dict[str, Any], words: str, trusted: bool
+) -> None:
+    line = footer({**INFO, **info})
+    plain = click.unstyle(line)
+    assert plain.endswith(words)
+    assert line == (click.style(plain, dim=True) if trusted else click.style(plain, fg="yellow", dim=False))
+
+
+def test_where_there_is_no_reconciler_the_footer_says_so() -> None:
+    assert click.unstyle(footer(None)) == WITHOUT_DAEMON
+
+
+def test_trouble_is_on_the_screen_too(supervise: Supervise, there: Places) -> None:
+    answer = status(supervise, there, alerts={"ops": {"failing": True, "last_error": "HTTP 404"}})
+    assert answer.out.splitlines()[-1] == "reconciler: view 0.4 s old; alerts to ops fail: HTTP 404"
+
+
+# --- Foreign text -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", ["title", "message"])
+def test_foreign_text_in_a_row_does_nothing_to_the_terminal(field: str) -> None:
+    text = screen([row(**{field: HOSTILE})], utc_now(), ["end"])
+    assert HOSTILE not in text
+    assert INERT[:20] in text
+    assert len(text.splitlines()) == 2
+    assert "\x1b]" not in text
+
+
+def test_foreign_text_in_the_footer_does_nothing_to_the_terminal() -> None:
+    line = footer({**INFO, "alerts": {"ops": {"failing": True, "last_error": HOSTILE}}})
+    assert INERT in line
+    assert HOSTILE not in line
+
+
+# --- One agent --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def machine(there: Places, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A service manager that can be asked about one agent."""
+    found = Machine(there)
+    found.running.add("agent@sma.service")
+
+    @asynccontextmanager
+    async def managing(places: Places) -> AsyncIterator[Manager]:
+        yield Manager(places, list(manifests(places)), found)
+
+    for module in (status_view, overviews):
+        monkeypatch.setattr(module, "managing", managing)
+    return found
+
+
+@pytest.mark.usefixtures("machine")
+def test_of_one_agent_it_tells_what_the_reconciler_remembers(supervise: Supervise, there: Places) -> None:
+    ago = utc_now() - timedelta(minutes=2, seconds=1)
+    lock = Lock(Status.WARNING, 40, "migration", "alice", utc_now() + timedelta(hours=1))
+    known = row(
+        title="SMA Bot",
+        status=Status.WARNING,
+        reason=Reason.LOCKED,
+        message=f"Locked: {HOSTILE}",
+        observed_status=Status.ERROR,
+        observed_reason=Reason.SILENT,
+        health=40,
+        health_parts=(HealthPart("heartbeat", 60, "silent for 6 min"),),
+        last_heartbeat=ago,
+        source=Source.BEAT,
+        last_activity=f"trades {HOSTILE}",
+        last_error="It exited: code 3.",
+        lock=lock,
+    )
+    with served(there.control, rows=said(known)):
+        answer = supervise("status", "--user", "sma")
+    facts = dict(line.strip().partition(" ")[::2] for line in answer.out.splitlines()[2:])
+    assert answer.out.splitlines()[1] == f"  Locked: {INERT}"
+    assert facts["heartbeat"].strip() == f"{local(ago)} (2 min ago, by its own beats)"
+    assert facts["health"].strip() == "40: -60 heartbeat (silent for 6 min)"
+    assert facts["activity"].strip() == f"trades {INERT}"
+    assert facts["lock"].strip() == "in truth it is error, Silent; `supervise unlock sma` shows it again"
+    assert facts["reconciler:"] == "view 0.4 s old"
+    assert "last error It exited: code 3." in answer.out
+
+
+@pytest.mark.usefixtures("machine")
+def test_without_a_reconciler_it_shows_what_one_look_shows_and_claims_no_more(
+    supervise: Supervise, there: Places
+) -> None:
+    answer = supervise("status", "--user", "sma")
+    assert answer.out.splitlines()[-1] == f"  {WITHOUT_DAEMON}"
+    assert "heartbeat" not in answer.out
+    assert "health" not in answer.out
