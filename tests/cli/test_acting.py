@@ -80,3 +80,12 @@ def test_an_operator_cannot_do_what_takes_root(supervise: Supervise, machine_wid
     assert answer.code == ExitCode.USAGE
     assert "--replace ends processes outside of units, which takes root" in answer.err
     assert [one.op for one in other.asked] == ["whoami"]
+
+
+def test_root_who_says_user_has_not_the_reconciler_act_on_the_machine_instead(
+    supervise: Supervise, machine_wide: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    with served(machine_wide.control, whoami=OPERATOR, act=[result("sma")]) as other:
+        answer = supervise("stop", "--user", "sma")
+    assert (answer.code, other.asked) == (ExitCode.USAGE, [])

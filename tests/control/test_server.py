@@ -21,6 +21,7 @@ from tests.control.serving import Asker, asking, echo, eventually, run, serving
 
 STRANGER = 4_200_000_001
 GROUP = 4_200_000_002
+OWNER = 4_200_000_003
 MUCH = "x" * (8 * server.BACKLOG)
 As = Callable[[int], None]
 
@@ -433,7 +434,7 @@ def test_the_kernel_tells_who_a_peer_is() -> None:
     ("uid", "groups", "operators", "may"),
     [
         (0, set(), None, True),
-        (os.getuid(), set(), None, True),
+        (OWNER, set(), None, True),
         (STRANGER, {GROUP}, GROUP, True),
         (STRANGER, {GROUP + 1, GROUP}, GROUP, True),
         (STRANGER, {GROUP}, None, False),
@@ -446,6 +447,7 @@ def test_root_the_owner_and_the_operators_may_act(
     monkeypatch: pytest.MonkeyPatch, uid: int, groups: set[int], operators: int | None, may: bool
 ) -> None:
     monkeypatch.setattr(server, "_operators", lambda: operators)
+    monkeypatch.setattr(os, "getuid", lambda: OWNER)
     assert Peer(1, uid, frozenset(groups)).may_act is may
 
 
