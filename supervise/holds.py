@@ -15,7 +15,8 @@ def read_holds(places: Places) -> Mapping[str, Hold]:
     """Every hold by agent name. A file that cannot be parsed still holds: systemd looks only at its being there."""
     if not places.holds.is_dir():
         return {}
-    return {file.name: _hold(file) for file in sorted(places.holds.iterdir()) if not file.name.startswith(".")}
+    found = [_hold(file) for file in sorted(places.holds.iterdir()) if not file.name.startswith(".")]
+    return {hold.name: hold for hold in found if hold}
 
 
 def write_hold(places: Places, hold: Hold) -> None:
@@ -35,9 +36,13 @@ def remove_hold(places: Places, name: str) -> bool:
     return True
 
 
-def _hold(file: Path) -> Hold:
+def _hold(file: Path) -> Hold | None:
+    """None where it was taken back this very moment."""
     try:
+        written = datetime.fromtimestamp(file.lstat().st_mtime, UTC)
         content = json.loads(file.read_text(encoding="utf-8"))
         return Hold(file.name, str(content["reason"]), str(content["by"]), datetime.fromisoformat(content["at"]))
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError, KeyError, TypeError):
-        return Hold(file.name, "no reason is recorded", "somebody", datetime.fromtimestamp(file.lstat().st_mtime, UTC))
+        return Hold(file.name, "no reason is recorded", "somebody", written)

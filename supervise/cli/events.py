@@ -57,16 +57,20 @@ def command(
 async def _show(there: Places, query: dict[str, Any], *, follow: bool, as_json: bool) -> None:
     from supervise.control.client import connect
 
-    async with connect(there.control) as control:
+    names = None if query["name"] is None else [query["name"]]
+    async with connect(there.control) as control, connect(there.control) as live:
+        items = live.stream("watch", names=names, events=True)
+        if follow:
+            await anext(items)  # from here on nothing is missed; what is in the list too is left out below
         found = await control.ask("events", **query)
         for event in found:
             click.echo(_line(event, as_json=as_json))
         if not found and not follow and not as_json:
             click.secho("nothing has happened yet", dim=True)
         if follow:
-            names = None if query["name"] is None else [query["name"]]
-            async for item in control.stream("watch", names=names, events=True):
-                if "event" in item:
+            listed = {event["id"] for event in found}
+            async for item in items:
+                if "event" in item and item["event"]["id"] not in listed:
                     click.echo(_line(item["event"], as_json=as_json))
 
 

@@ -27,6 +27,7 @@ class Refused(SuperviseError):
 
     def __init__(self, code: str, text: str) -> None:
         self.code = code
+        self.exit_code = ExitCode.USAGE if code == "usage" else ExitCode.FAILED
         super().__init__(text)
 
 

@@ -169,6 +169,10 @@ class Server:
             reply = _error("denied", str(error))
         except SuperviseError as error:
             reply = _error("usage" if isinstance(error, UsageError) else "failed", str(error))
+        except ConnectionError:
+            raise
+        except OSError as error:  # a disk that is full or read-only, say
+            reply = _error("failed", str(error))
         finally:
             for task in listening:
                 task.cancel()

@@ -160,8 +160,9 @@ class Daemon:
         changed: set[str] = set()
         if self._is_due("disk", DISK, now):
             self._look_at_disk()
-            changed, self._touched = self._touched, set()
+            changed = set(self._touched)
             await self.following.look_at_drift(changed)
+            self._touched -= changed
             changed |= await self.following.look_at_requirements()
         changed |= await self.following.look_at_pings(now.monotonic)
         if self._is_due("signs", SIGNS, now):

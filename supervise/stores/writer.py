@@ -162,7 +162,8 @@ class Writer:
             self._questions.append((question, future))
             self._wake.notify()
         try:
-            answer = await asyncio.wait_for(asyncio.wrap_future(future), None if patiently else PATIENCE)
+            async with asyncio.timeout(None if patiently else PATIENCE):
+                answer = await asyncio.wrap_future(future)
         except (TimeoutError, StoreError):
             return otherwise
         except Exception:

@@ -113,7 +113,7 @@ def test_what_cannot_be_asked_is_said_before_anybody_is_asked(
 def test_what_the_reconciler_refuses_is_said_in_its_words(supervise: Supervise, there: Places) -> None:
     with served(there.control, events=UsageError('"limit" is a number from 1 to 1000')):
         answer = supervise("events", "--user", "-n", "2000")
-    assert (answer.code, answer.err) == (ExitCode.FAILED, 'supervise: "limit" is a number from 1 to 1000\n')
+    assert (answer.code, answer.err) == (ExitCode.USAGE, 'supervise: "limit" is a number from 1 to 1000\n')
 
 
 def test_without_a_reconciler_nobody_knows_and_the_advice_is_where_to_look(supervise: Supervise, there: Places) -> None:
@@ -123,30 +123,38 @@ def test_without_a_reconciler_nobody_knows_and_the_advice_is_where_to_look(super
     assert "`systemctl --user status supervise-reconciler` tells how it is" in answer.err
 
 
+LATER = {**ORDER, "id": "2"}
+
+
 def test_who_follows_sees_new_ones_of_that_agent_until_the_reconciler_goes(supervise: Supervise, there: Places) -> None:
     async def watch(request: Request, send: Send) -> None:
         await send({"reconciler": INFO, "rows": []})
+        await send({"event": DEATH})  # it happened while the list was asked for, and stands in it
         await send({"row": {}})
-        await send({"event": ORDER})
+        await send({"event": LATER})
+        while len(other.asked) < 2:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
         other.close()
         await asyncio.Event().wait()
 
     with served(there.control, events=[DEATH], watch=watch) as other:
         answer = supervise("events", "--user", "sma", "--follow", "--json")
-    assert [json.loads(line) for line in answer.out.splitlines()] == [DEATH, ORDER]
-    assert other.asked[1].args == {"names": ["sma"], "events": True}
+    assert [json.loads(line) for line in answer.out.splitlines()] == [DEATH, LATER]
+    assert other.asked[0].args == {"names": ["sma"], "events": True}
     assert answer.code == ExitCode.UNREACHABLE
     assert answer.err == "supervise: cannot go on: the reconciler has closed the connection\n"
 
 
 def test_who_follows_is_not_told_that_nothing_has_happened_yet(supervise: Supervise, there: Places) -> None:
     async def watch(request: Request, send: Send) -> None:
+        await send({"reconciler": INFO, "rows": []})
         await send({"event": FLOOD})
 
     with served(there.control, events=[], watch=watch) as other:
         answer = supervise("events", "--user", "--follow")
     assert (answer.code, len(answer.out.splitlines())) == (ExitCode.OK, 1)
-    assert other.asked[1].args == {"names": None, "events": True}
+    assert other.asked[0].args == {"names": None, "events": True}
 
 
 @pytest.mark.parametrize("field", ["name", "reason", "message", "by"])

@@ -49,11 +49,17 @@ def test_without_a_reconciler_nothing_is_locked_and_the_advice_is_where_to_look(
 
 
 @pytest.mark.parametrize(
-    "refusal", [Denied("bob may read here but not lock"), UsageError("a lock lasts 24 h at most, unless root makes it")]
+    ("refusal", "code"),
+    [
+        (Denied("bob may read here but not lock"), ExitCode.FAILED),
+        (UsageError("a lock lasts 24 h at most, unless root makes it"), ExitCode.USAGE),
+    ],
 )
-def test_a_refusal_is_said_and_nothing_is_claimed(supervise: Supervise, there: Places, refusal: Exception) -> None:
+def test_a_refusal_is_said_and_nothing_is_claimed(
+    supervise: Supervise, there: Places, refusal: Exception, code: ExitCode
+) -> None:
     with served(there.control, lock=refusal):
-        assert supervise(*LOCK) == Answer(ExitCode.FAILED, "", f"supervise: {refusal}\n")
+        assert supervise(*LOCK) == Answer(code, "", f"supervise: {refusal}\n")
 
 
 @pytest.mark.parametrize(
