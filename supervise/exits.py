@@ -41,6 +41,8 @@ def ending(state: UnitState) -> str:
     if state.before_start:
         return f"was not started, since its before_start {described(state.exit)}"
     match state.cause:
+        case Cause.WATCHDOG if _asked_for_it(state):
+            return f"asked its watchdog to end it ({described(state.exit)})"
         case Cause.WATCHDOG:
             return f"sent no ping for {_seconds(state)} and was killed by its watchdog ({described(state.exit)})"
         case Cause.OUT_OF_MEMORY:
@@ -78,6 +80,14 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def _asked_for_it(state: UnitState) -> bool:
+    """Whether its watchdog cannot have run out by itself: it was pinged, or started, too short a time before."""
+    if state.ended_monotonic is None or state.started_monotonic is None or state.watchdog is None:
+        return False
+    sign = max(state.started_monotonic, state.last_ping or state.started_monotonic)
+    return state.ended_monotonic - sign < state.watchdog * 0.9
 
 
 def _seconds(state: UnitState) -> str:

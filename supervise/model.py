@@ -319,6 +319,8 @@ class UnitState:
     masked: bool = False
     needs_reload: bool = False
     edited: bool = False
+    job: bool = False
+    """The manager is about to change it: an active unit that has one is being stopped or restarted."""
     next_run: datetime | None = None
     """For a job: when its timer fires next."""
     timer_active: bool | None = None
@@ -587,6 +589,8 @@ class Past:
     """The incarnation that has beaten."""
     blocked: str = ""
     """Why our last start did not come about."""
+    stopped_with: str | None = None
+    """The unit that it requires and was stopped together with."""
     next_run: datetime | None = None
     """For a job: the run that its timer announced."""
     missed: datetime | None = None

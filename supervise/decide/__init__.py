@@ -18,13 +18,18 @@ from supervise.decide.health import FULL, score
 from supervise.decide.judge import (
     AS_WANTED,
     DOWN,
+    HOLD_GRACE,
+    NEVER_STARTED,
     Case,
     Verdict,
     copies,
     counted_from,
+    expected_since,
     heartbeat_expected,
+    is_new,
     judge,
     last_sign,
+    stopped_with,
 )
 from supervise.decide.past import fold
 from supervise.decide.remedy import concluded, remedy
@@ -113,7 +118,9 @@ def _agent(name: str, world: World, *, now: Instant, shared: Collection[Reason])
     verdict = judge(case)
     same = last is not None and last.observed_reason is verdict.reason and last.observed_status is verdict.status
     if not same or past.seen_since is None:
-        case = replace(case, past=replace(past, seen_since=now.monotonic))
+        case = replace(case, past=replace(case.past, seen_since=now.monotonic))
+    if verdict.reason is Reason.DEPENDENCY_STOPPED and not case.past.stopped_with:
+        case = replace(case, past=replace(case.past, stopped_with=stopped_with(case, case.unit)))
     unit = case.unit if seen.unit else None
     spared = verdict.reason is Reason.SILENT and Reason.SILENT in shared
     todo = remedy(verdict, case, unit) if unit and not spared else None
@@ -173,11 +180,16 @@ def _locked(row: StatusRow, last: StatusRow | None, now: Instant) -> StatusRow:
     if lock is None or lock.until <= now.wall:
         return row
     text = f"Locked to {lock.status.value} by {lock.by} until {lock.until:%Y-%m-%d %H:%M:%S} UTC: {lock.reason}"
-    return replace(row, status=lock.status, reason=Reason.LOCKED, message=text, health=lock.health, lock=lock)
+    since = last.since if last and last.reason is Reason.LOCKED else now.wall
+    return replace(
+        row, status=lock.status, reason=Reason.LOCKED, message=text, since=since, health=lock.health, lock=lock
+    )
 
 
 def _since(last: StatusRow | None, verdict: Verdict, unit: UnitState | None, now: Instant) -> datetime:
     if last and last.observed_status is verdict.status and last.observed_reason is verdict.reason:
+        if last.reason is Reason.LOCKED and last.past.seen_since is not None:
+            return now.wall - (now.monotonic - last.past.seen_since)  # `since` was that of the lock
         return last.since
     return fact_time(last, unit, now)
 
@@ -186,7 +198,10 @@ def fact_time(last: StatusRow | None, unit: UnitState | None, now: Instant) -> d
     """The operating system's time of what has just changed, where it has one: of a death, of a start."""
     if unit is None:
         return now.wall
-    moment = unit.ended_at if unit.phase in (*DOWN, Phase.RESTARTING) and unit.ended_at else unit.since
+    died = unit.phase in (Phase.RESTARTING, Phase.FAILED) and not unit.by_request
+    moment = unit.ended_at if died and unit.ended_at else unit.since
+    if unit.phase is Phase.QUEUED:
+        return now.wall  # what systemd dates is its last end
     if moment is None or (last and last.updated_at and moment < last.updated_at and _goes_on(last, unit)):
         return now.wall
     return min(moment, now.wall)
@@ -203,9 +218,12 @@ def _heartbeat(case: Case, unit: UnitState | None, last: StatusRow | None) -> tu
     if unit is None or unit.started_monotonic is None or unit.phase in DOWN:
         return known
     sign = last_sign(case, unit)
-    if sign is not None:
-        return case.now.wall - (case.now.monotonic - sign), Source.PING if sign == unit.last_ping else Source.BEAT
-    return (case.now.wall, Source.OBSERVED) if unit.phase is Phase.ACTIVE else known
+    if sign is None:
+        return (case.now.wall, Source.OBSERVED) if unit.phase is Phase.ACTIVE else known
+    at = case.now.wall - (case.now.monotonic - sign)
+    if known[0] and at < known[0] <= case.now.wall:
+        return known  # what is newer was of a life before this
+    return at, Source.PING if sign == unit.last_ping else Source.BEAT
 
 
 def _last_error(verdict: Verdict, last: StatusRow | None) -> str | None:
@@ -242,7 +260,13 @@ def _moments(case: Case, unit: UnitState | None, row: StatusRow, due: timedelta 
         yield max(due, now)
     if row.lock:
         yield now + max(row.lock.until - case.now.wall, timedelta())
-    if unit is None or unit.phase is not Phase.ACTIVE:
+    if unit is None:
+        return
+    if unit.phase is Phase.INACTIVE and (expected := expected_since(case)) is not None and not row.past.started:
+        yield max(expected + NEVER_STARTED, now)
+    if case.hold and unit.phase not in DOWN and is_new(case.hold, case.now):
+        yield now + HOLD_GRACE
+    if unit.phase is not Phase.ACTIVE:
         return
     limits, since = case.spec.heartbeat, max(counted_from(case, unit), last_sign(case, unit) or timedelta())
     later = [limits.late_after, limits.silent_after] if heartbeat_expected(case, unit) else []

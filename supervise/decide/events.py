@@ -24,6 +24,7 @@ from supervise.model import (
 from supervise.text import shown
 
 US = "supervise"
+ITSELF = "the agent"
 MANAGER = "systemd"
 SOMEBODY = "somebody"
 
@@ -39,7 +40,7 @@ def status_event(last: StatusRow | None, row: StatusRow, *, at: datetime, intent
         after=row.status,
         reason=row.reason.value,
         message=row.message,
-        by=_behind(row, intent),
+        by=_behind(last, row, intent),
     )
 
 
@@ -108,7 +109,7 @@ def order_event(name: str, what: str, *, by: str, reason: str, now: Instant, sta
     )
 
 
-def _behind(row: StatusRow, intent: Intent | None) -> str:
+def _behind(last: StatusRow | None, row: StatusRow, intent: Intent | None) -> str:
     """Who made it so, as far as anybody can tell."""
     if row.reason is Reason.LOCKED and row.lock:
         return row.lock.by
@@ -117,7 +118,9 @@ def _behind(row: StatusRow, intent: Intent | None) -> str:
         return intent.by if intent and named else SOMEBODY
     if row.observed_reason in (Reason.QUARANTINED, Reason.CRASH_LOOPING, Reason.NOT_OBSERVED):
         return US
-    return MANAGER
+    if row.observed_reason in (Reason.AGENT_ERROR, Reason.AGENT_WARNING, Reason.AGENT_WAITING):
+        return ITSELF
+    return US if last and last.reason is Reason.LOCKED else MANAGER  # a lock that has ended
 
 
 def _id(*parts: object) -> str:

@@ -47,6 +47,10 @@ NO_HOST = HostFacts()
 AS_WANTED = "It runs as wanted."
 TOGETHER = timedelta(seconds=5)
 """Two units that ceased to be active within so long of each other were stopped in one go."""
+NEVER_STARTED = timedelta(seconds=5)
+"""How long an agent must be seen as not started: its manager may be about to."""
+HOLD_GRACE = timedelta(seconds=5)
+"""So long after a hold its agent may still be running: it is being stopped."""
 LONGEST_REPORT = 500
 """Characters of an agent's own words that a message repeats."""
 
@@ -95,7 +99,8 @@ def judge(case: Case) -> Verdict:
     for rule in RULES:
         if verdict := rule(case, unit):
             return verdict
-    text = unit.status_text or (case.seen.beat.activity if case.seen.beat else None) or AS_WANTED
+    beat = current_beat(case.seen.beat, unit)
+    text = (beat.activity if beat else unit.status_text) or AS_WANTED
     return Verdict(Status.RUNNING, Reason.AS_WANTED, _own(text))
 
 
@@ -126,6 +131,8 @@ def _held(case: Case, unit: UnitState) -> Verdict | None:
     if case.seen.outside:
         text = f"It is {who}; yet a copy runs outside its unit: {copies(case.seen.outside)}."
         return Verdict(Status.ERROR, Reason.HELD, text)
+    if unit.phase is Phase.STOPPING or (unit.phase not in (*DOWN, Phase.QUEUED) and is_new(case.hold, case.now)):
+        return Verdict(Status.STOPPING, Reason.HELD, f"It is {who}; it is being stopped.")
     if unit.phase not in (*DOWN, Phase.QUEUED):  # what waits for its turn will be refused by its unit
         return Verdict(Status.ERROR, Reason.HELD, f"It is {who}; yet its unit is {unit.phase.value}.")
     return Verdict(Status.STOPPED, Reason.HELD, f"It is {who}.")
@@ -213,8 +220,10 @@ def _dependency(case: Case, unit: UnitState) -> Verdict | None:
     if unit.cause is Cause.DEPENDENCY or (missing and should_have_started(case, unit)):
         what = ", ".join(missing) or "something that it requires"
         return Verdict(Status.ERROR, Reason.DEPENDENCY_FAILED, f"It did not start, since it requires {what}.")
-    if unit.by_request and not case.past.quarantined and (with_it := _stopped_with(case, unit)):
-        text = f"It was stopped together with {with_it}, which it requires."
+    if unit.by_request and not case.past.quarantined and (with_it := stopped_with(case, unit)):
+        text = (
+            f"It was stopped together with {with_it}, which it requires; `supervise start {case.spec.name}` starts it."
+        )
         return Verdict(Status.ERROR, Reason.DEPENDENCY_STOPPED, text)
     return None
 
@@ -225,6 +234,8 @@ def _stopped(case: Case, unit: UnitState) -> Verdict | None:
     if intent := stop_intent(case, unit):
         why = f": {shown(intent.reason)}" if intent.reason else ""
         text = f"{shown(intent.by)} stopped it{why}{_and_how(unit)}."
+        if unit.ended_at and unit.ended_at < intent.at and unit.exit and not unit.by_request:
+            text = f"It {ending(unit)}; since then {shown(intent.by)} wants it to stay down{why}."
         return Verdict(Status.STOPPED, Reason.STOPPED_BY_OPERATOR, text)
     if unit.by_request and not case.past.quarantined:
         return Verdict(Status.STOPPED, Reason.STOPPED_BY_OPERATOR, f"Somebody stopped it{_and_how(unit)}.")
@@ -241,9 +252,9 @@ def _given_up(case: Case, unit: UnitState) -> Verdict | None:
 
 def _crash_looping(case: Case, unit: UnitState) -> Verdict | None:
     loop = case.spec.restart.loop
-    if unit.phase not in UP or loop is None or case.spec.quarantine is None or not is_looping(case.spec, case.past):
+    if unit.phase not in UP or case.spec.quarantine is None or not is_looping(case.spec, case.past):
         return None
-    if case.past.half_open and len(case.past.deaths) < loop.count:
+    if loop is None or (case.past.half_open and len(case.past.deaths) < loop.count):
         text = "It died again after it was tried once more; it is stopped, to be tried later."
     else:
         text = f"It died {len(case.past.deaths)} times within {_span(loop.interval)}; it is stopped, to be tried later."
@@ -374,16 +385,30 @@ def should_have_started(case: Case, unit: UnitState) -> bool:
     spec = case.spec
     if spec.schedule or not (spec.auto_start and unit.enabled) or case.past.started or unit.started_at:
         return False
-    asked = case.intent is not None and case.intent.kind is IntentKind.START and case.intent.boot == case.now.boot
-    return asked or case.settled
+    since = expected_since(case)
+    return since is not None and case.now.monotonic - since >= NEVER_STARTED
+
+
+def expected_since(case: Case) -> timedelta | None:
+    """Since when it should be starting: since a person asked, or we saw that its boot had not done it."""
+    intent = case.intent
+    if intent is not None and intent.kind is IntentKind.START and intent.boot == case.now.boot:
+        return intent.monotonic
+    return (case.host.listening_since or timedelta()) if case.settled else None
+
+
+def is_new(hold: Hold, now: Instant) -> bool:
+    """Whether whoever holds it is probably just stopping it."""
+    return timedelta(seconds=-1) <= now.wall - hold.at < HOLD_GRACE
 
 
 def is_looping(spec: AgentSpec, past: Past) -> bool:
     """Whether it has died too often since a person or the quarantine last started it; after the latter once will do."""
-    loop = spec.restart.loop
-    if loop is None or spec.restart.policy is RestartPolicy.NEVER:
+    if spec.restart.policy is RestartPolicy.NEVER:
         return False
-    return len(past.deaths) >= (1 if past.half_open else loop.count)
+    if past.half_open:
+        return bool(past.deaths)
+    return spec.restart.loop is not None and len(past.deaths) >= spec.restart.loop.count
 
 
 def current_beat(beat: Beat | None, unit: UnitState) -> Beat | None:
@@ -428,11 +453,16 @@ def _started(case: Case, unit: UnitState) -> timedelta:
     return unit.started_monotonic if unit.started_monotonic is not None else case.now.monotonic
 
 
-def _stopped_with(case: Case, unit: UnitState) -> str | None:
-    """What it requires and what was stopped at the same time."""
+def stopped_with(case: Case, unit: UnitState) -> str | None:
+    """What it requires and what was stopped at the same time, or is being stopped right after it."""
+    if case.past.stopped_with:
+        return case.past.stopped_with
     ended = unit.ended_at
+    just_now = ended is not None and case.now.wall - ended <= TOGETHER
     for name, required in sorted(case.seen.requirements.items()):
         if ended and required.left_active and abs(required.left_active - ended) <= TOGETHER:
+            return name
+        if just_now and not required.active:
             return name
     return None
 

@@ -108,7 +108,7 @@ def _deaths(past: Past, spec: AgentSpec, unit: UnitState, now: Instant) -> Past:
 
 def _endings(past: Past, unit: UnitState) -> Past:
     if unit.phase not in DOWN:
-        return replace(past, ending=None) if past.ending else past
+        return replace(past, ending=None, stopped_with=None) if past.ending or past.stopped_with else past
     if unit.started_at is None:
         return past
     ending = Ending(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from supervise.decide.judge import DOWN, Case, Verdict, should_have_started
+from supervise.decide.judge import DOWN, Case, Verdict, is_new, should_have_started
 from supervise.decide.past import waiting
 from supervise.model import (
     Action,
@@ -34,10 +34,8 @@ REMEDIES = {
     Reason.SILENT: ActionKind.RESTART,
 }
 STARTS = (ActionKind.START, ActionKind.RESET_AND_START, ActionKind.RESTART)
-NEVER_STARTED = timedelta(seconds=5)
-"""How long an agent must be seen as not started: its manager may be about to."""
 AFTER_SUCCESS = timedelta(seconds=2)
-"""What was done may take a moment to be seen: until then it is not done again."""
+"""A stop that was made may take a moment to be seen: until then it is not made again."""
 AFTER_FAILURE = timedelta(seconds=10)
 """After an action that came to nothing."""
 AFTER_DENIAL = timedelta(minutes=5)
@@ -82,7 +80,8 @@ def concluded(row: StatusRow, action: Action, outcome: Outcome, *, now: Instant)
     """The row after an action has ended: of one in vain it remembers why, and waits."""
     past = row.past
     if outcome.ok:
-        past = replace(past, not_before=now.monotonic + AFTER_SUCCESS, blocked="")
+        seen_by = now.monotonic + AFTER_SUCCESS if action.kind is ActionKind.STOP else None
+        past = replace(past, not_before=seen_by, blocked="")
     else:
         wait = AFTER_DENIAL if outcome.denied else AFTER_FAILURE
         past = replace(past, asked=False, not_before=now.monotonic + wait, blocked=outcome.detail.rstrip("."))
@@ -107,7 +106,9 @@ def _begun(past: Past, case: Case, unit: UnitState, reason: Reason) -> Past:
 
 
 def _while_up(case: Case, unit: UnitState, past: Past) -> timedelta | None:
-    return None if unit.phase in (*DOWN, Phase.QUEUED, Phase.STOPPING) else timedelta()
+    if unit.phase in (*DOWN, Phase.QUEUED, Phase.STOPPING) or (case.hold and is_new(case.hold, case.now)):
+        return None
+    return timedelta()
 
 
 def _at_once(case: Case, unit: UnitState, past: Past) -> timedelta | None:
@@ -128,10 +129,7 @@ def _once_required_is_there(case: Case, unit: UnitState, past: Past) -> timedelt
 
 
 def _not_while_booting(case: Case, unit: UnitState, past: Past) -> timedelta | None:
-    if not should_have_started(case, unit):
-        return None
-    seen = past.seen_since if past.seen_since is not None else case.now.monotonic
-    return max(seen + NEVER_STARTED, past.retry_at or timedelta())
+    return (past.retry_at or timedelta()) if should_have_started(case, unit) else None
 
 
 def _when_silent(case: Case, unit: UnitState, past: Past) -> timedelta | None:

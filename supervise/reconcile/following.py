@@ -65,7 +65,15 @@ class Following:
             if isinstance(change, Lost):
                 await self.resync()
             else:
+                if self._stopped_perhaps_with_others(change):
+                    await self.look_at_requirements()
                 self._take(change)
+
+    def _stopped_perhaps_with_others(self, state: UnitState) -> bool:
+        """Whether what it requires and we are not told of decides what is to be said of its end."""
+        spec = self._reconciler.disk.specs.get(state.name)
+        foreign = self._reconciler.foreign_requirements
+        return state.phase is Phase.INACTIVE and bool(spec and any(one.unit in foreign for one in spec.depends_on))
 
     def _take(self, state: UnitState) -> None:
         if self._snapshots:

@@ -300,7 +300,7 @@ class Reconciler:
         state = self.states.get(unit.removeprefix("agent@").removesuffix(".service"))
         if state is None or state.unit != unit:
             return self.required.get(unit, Requirement(active=False))
-        return Requirement(state.phase is Phase.ACTIVE, state.left_active)
+        return Requirement(state.phase is Phase.ACTIVE and not state.job, state.left_active)
 
     def _status(self, name: str) -> Status | None:
         row = self.rows.get(name)

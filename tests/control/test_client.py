@@ -142,7 +142,9 @@ def test_who_asks_a_reconciler_that_has_gone_is_told_so(path: Path) -> None:
     run(work())
 
 
-@pytest.mark.parametrize("said", [b"\n", b"HTTP/1.1 400\n", b"[]\n", b"\xff\n", b'{"id": 1}\n', b'{"ok": true}\n'])
+@pytest.mark.parametrize(
+    "said", [b"\n", b"HTTP/1.1 400\n", b"[]\n", b'"id ok"\n', b"\xff\n", b'{"id": 1}\n', b'{"ok": true}\n']
+)
 def test_what_speaks_otherwise_is_no_reconciler(path: Path, said: bytes) -> None:
     async def speaks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()

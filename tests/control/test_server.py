@@ -6,6 +6,8 @@ import asyncio
 import logging
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +19,7 @@ import pytest
 from supervise.control import LONGEST_REQUEST, OPERATORS, server
 from supervise.control.server import Denied, Peer, Request, Send, peer_of
 from supervise.errors import PlatformError, SuperviseError, UsageError
-from tests.control.serving import Asker, asking, echo, eventually, run, serving
+from tests.control.serving import Asker, asking, echo, eventually, listening, run, serving
 
 STRANGER = 4_200_000_001
 GROUP = 4_200_000_002
@@ -183,6 +185,7 @@ def test_items_come_before_the_result_and_the_conversation_goes_on(path: Path) -
     async def counts(request: Request, send: Send) -> Any:
         for number in range(3):
             await send(number)
+            await asyncio.sleep(0)
         if request.op == "fail":
             raise SuperviseError("cannot go on")
         return "done"
@@ -323,6 +326,8 @@ def test_what_is_left_behind_unread_is_kept_for_a_while_only(path: Path, monkeyp
             lazy.writer.write_eof()
             await eventually(lambda: there._connections.total() == 1)
             await eventually(lambda: there._connections.total() == 0)
+            lazy.reader._transport.resume_reading()  # type: ignore[attr-defined]
+            assert len(await lazy.reader.read()) < server.BACKLOG // 2
 
     run(work())
 
@@ -428,6 +433,17 @@ def test_the_kernel_tells_who_a_peer_is() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     with ours, theirs:
         assert peer_of(ours) == Peer(os.getpid(), os.getuid(), frozenset({os.getgid(), *os.getgroups()}))
+
+
+def test_all_the_groups_of_a_peer_are_known(path: Path) -> None:
+    extra = [GROUP, OWNER] if os.getuid() == 0 else None  # only root gives itself new ones; others have theirs
+    code = "import socket, sys; one = socket.socket(socket.AF_UNIX); one.connect(sys.argv[1]); sys.stdin.read()"
+    words = (sys.executable, "-ISc", code, str(path))
+    with listening(path) as sock, subprocess.Popen(words, stdin=subprocess.PIPE, extra_groups=extra) as child:
+        with sock.accept()[0] as connection:
+            groups = {os.getgid(), *(extra or os.getgroups())}
+            assert peer_of(connection) == Peer(child.pid, os.getuid(), frozenset(groups))
+        child.communicate()
 
 
 @pytest.mark.parametrize(

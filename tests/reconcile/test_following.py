@@ -101,6 +101,7 @@ def test_a_signal_is_decided_about_at_once_and_only_for_those_it_concerns(tmp_pa
         platform = host.platform(alive(), alive(name="breakout"))
         async with host.follows():
             host.rig.take()
+            host.rig.reconciler.take_state(dead(name="breakout"))  # whose turn comes with its own signal
             platform.told.put_nowait(dead())
             await settle()
             assert (host.phase(), host.status()) == (Phase.RESTARTING, Status.ERROR)

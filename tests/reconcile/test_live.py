@@ -74,14 +74,17 @@ async def test_whoever_is_forgotten_is_told_of_and_whoever_comes_back_is_shown()
 
 
 @in_a_loop
-async def test_a_watcher_waits_until_there_is_something() -> None:
+async def test_a_watcher_waits_until_there_is_something_and_then_again() -> None:
     watched = Live()
-    waiting = asyncio.ensure_future(given(watched, 1))
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not waiting.done()
-    watched.tell(rows(row()), (), ())
-    assert await waiting == [("row", row())]
+    stream = watched.__aiter__()
+    for _ in range(2):
+        waiting = asyncio.ensure_future(anext(stream))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        watched.tell(rows(row()), (), ())
+        assert await waiting == ("row", row())
+    await stream.aclose()  # type: ignore[attr-defined]
 
 
 @in_a_loop

@@ -188,12 +188,12 @@ class Systemd:
         async def one(unit: str) -> Requirement:
             path = object_path(unit)
             try:
-                active, left = await asyncio.gather(
-                    self.bus.property(path, UNIT, "ActiveState"), self.bus.property(path, UNIT, "ActiveExitTimestamp")
+                active, left, job = await asyncio.gather(
+                    *(self.bus.property(path, UNIT, name) for name in ("ActiveState", "ActiveExitTimestamp", "Job"))
                 )
             except CallFailed:
                 return Requirement(active=False)
-            return Requirement(active in ("active", "reloading"), moment(left))
+            return Requirement(active in ("active", "reloading") and not job[0], moment(left))
 
         wanted = tuple(unit_names)
         return dict(zip(wanted, await asyncio.gather(*map(one, wanted)), strict=True))

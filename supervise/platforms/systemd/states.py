@@ -112,6 +112,7 @@ def unit_state(name: str, unit: str, properties: Properties, *, boot: str) -> Un
         last_ping=length(properties.get("WatchdogTimestampMonotonic", 0)),
         masked=properties.get("LoadState") == "masked",
         needs_reload=properties.get("NeedDaemonReload", False),
+        job=bool(properties.get("JobType")),
         cgroup=properties.get("ControlGroup") or None,
     )
 
@@ -204,7 +205,8 @@ def _ending(properties: Properties, phase: Phase) -> tuple[bool | None, bool | N
         return True, False
     if properties.get("Result") == START_LIMIT:
         return False, True
-    left_first = 0 < properties.get("ActiveExitTimestampMonotonic", 0) < exited
+    begun = properties.get("ExecMainStartTimestampMonotonic", 0)
+    left_first = begun <= properties.get("ActiveExitTimestampMonotonic", 0) < exited  # earlier: of a life before this
     if left_first and properties.get("Result") != "watchdog":
         return True, False
     rested = properties.get("InactiveEnterTimestampMonotonic", 0) - exited

@@ -22,6 +22,7 @@ from supervise.platforms.systemd.states import REFUSED_BY_DEPENDENCY, USED, unit
 
 SERVICE = "org.freedesktop.systemd1.Service"
 UNIT_NAME = re.compile(r"agent@(?P<name>[^.].*)\.(?P<kind>service|timer)")
+ENDED = (Phase.RESTARTING, Phase.FAILED, Phase.INACTIVE)
 PASSING = 0.05
 """Seconds after which a state that may be one of a restart's passing ones is taken for what it is."""
 
@@ -157,12 +158,16 @@ class Watch:
         changed = self._asked.pop(unit, {})
         if properties is not None:
             self._known[unit] = {**properties, **changed}
-            self._tell(unit)
+            self._tell(unit, fresh=True)
 
     # --- States -------------------------------------------------------------------------------------------------------
 
-    def _tell(self, unit: str) -> None:
+    def _tell(self, unit: str, *, fresh: bool = False) -> None:
+        """`fresh`: all of it was just asked for. How a before_start ended is signalled by nobody, so it must be."""
         state = self._state(unit)
+        if not fresh and self._known[unit].get("ExecStartPre") and state.phase in ENDED:
+            self._ask_about(unit, {})
+            return
         if state.phase is Phase.STARTING or state.phase is Phase.ACTIVE:
             self._known[unit].pop(REFUSED_BY_DEPENDENCY, None)
         passing = _in_passing(state, self._told.get(unit), self._known[unit])
@@ -195,14 +200,25 @@ class Watch:
 
 def _in_passing(state: UnitState, told: Phase | None, properties: Mapping[str, Any]) -> UnitState | None:
     """What is to be told at once: the state itself; that it restarts, of one that seems about to; or nothing yet."""
-    if state.phase is Phase.FAILED and not state.by_request and not state.gave_up and told is not Phase.FAILED:
-        restarts = properties.get("Restart", "no") != "no" and state.exit is not None
-        return replace(state, phase=Phase.RESTARTING, by_request=None, gave_up=None) if restarts else state
-    if state.phase in (Phase.INACTIVE, Phase.QUEUED) and told is Phase.RESTARTING:
-        return None
-    if state.phase is Phase.INACTIVE and told is Phase.FAILED:
-        return None  # its failure was forgotten, most often since somebody is about to start it
+    if _restarts_from_here(state, told, properties):
+        return replace(state, phase=Phase.RESTARTING, by_request=None, gave_up=None)
+    if state.phase is Phase.QUEUED:
+        return None  # in every start and at the end of every stop a job is there for a moment
+    if state.phase is Phase.INACTIVE and told in (Phase.RESTARTING, Phase.FAILED):
+        return None  # in the middle of a restart; or its failure was forgotten, since somebody is about to start it
     return state
+
+
+def _restarts_from_here(state: UnitState, told: Phase | None, properties: Mapping[str, Any]) -> bool:
+    """Whether its process has ended by itself and the manager, by all appearances, is about to start it again."""
+    if properties.get("Restart", "no") == "no" or state.exit is None:
+        return False
+    if state.phase is Phase.FAILED:
+        return not state.by_request and not state.gave_up and told is not Phase.FAILED
+    if properties["Restart"] != "always":
+        return False  # it ended well, so it stays down
+    left, ended = (properties.get(f"{one}TimestampMonotonic", 0) for one in ("ActiveExit", "ExecMainExit"))
+    return state.phase is Phase.INACTIVE and told in (Phase.ACTIVE, Phase.STARTING) and 0 < ended <= left
 
 
 def unit_of_path(path: str) -> str:

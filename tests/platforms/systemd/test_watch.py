@@ -318,10 +318,26 @@ async def test_a_stop_during_the_wait_for_a_restart_is_told_once_it_stays(bus: B
 
 
 @watched
-async def test_what_waits_for_others_is_told_at_once_where_nothing_died(bus: Bus) -> None:
+async def test_what_waits_for_others_is_told_once_it_does_so_for_more_than_a_moment(bus: Bus) -> None:
     bus.know(STOPPED)
-    assert bus.happens(Moment(STOPPED.service, {**STOPPED.unit, "Job": A_JOB})) == [Phase.QUEUED]
+    assert bus.happens(Moment(STOPPED.service, {**STOPPED.unit, "Job": A_JOB})) == []
+    await elapse(HELD_BACK)
+    assert bus.phases() == [Phase.QUEUED]
     assert bus.happens(STOPPED) == [Phase.INACTIVE]
+
+
+@watched
+async def test_the_job_that_is_still_there_at_the_end_of_a_stop_is_no_start(bus: Bus) -> None:
+    bus.know()
+    done = Moment(STOPPED.service, {**STOPPED.unit, "Job": A_JOB})
+    assert bus.happens(STOPS, done, STOPPED) == [Phase.STOPPING, Phase.INACTIVE]
+
+
+@watched
+async def test_a_clean_end_that_is_restarted_is_told_as_that_and_not_as_a_stop(bus: Bus) -> None:
+    bus.know()
+    ends = Moment(ended(0, code=1, status=0, result="success"), {**STOPPED.unit, "ActiveExitTimestampMonotonic": 2**40})
+    assert bus.happens(ends) == [Phase.RESTARTING]
 
 
 # --- Two signals are one moment ---------------------------------------------------------------------------------------
