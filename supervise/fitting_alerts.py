@@ -23,6 +23,9 @@ from supervise.model import AlertKind, AlertTarget, ReconcilerSettings, Scope, S
 DAEMON = "supervise"
 """The user and the group of the machine's reconciler (`units/supervise.sysusers`)."""
 
+SHORTEST_KEY = 16
+"""Bytes."""
+
 
 def reconciler_settings(config: Config) -> ReconcilerSettings:
     written, usual = config.reconciler, ReconcilerSettings()
@@ -50,15 +53,17 @@ def alert_targets(config: Config) -> tuple[AlertTarget, ...]:
 
 
 def alert_warnings(config: Config, scope: Scope) -> Iterator[Problem]:
-    """What is written and would have no effect on this host: ways that are not sent, files that cannot be read."""
+    """What is written and would have no effect on this host: ways that are not sent, files that cannot be read. And
+    webhooks of which nobody can be sure who sent them."""
     daemon = _daemon(scope)
     tags = {tag for agent in config.agents.values() for tag in agent.tags}
     for index, alert in enumerate(config.alerts):
-        for key, text in (*_unsent(alert), *_nobody(alert, config, tags)):
+        for key, text in (*_unsent(alert), *_unsigned(alert), *_nobody(alert, config, tags)):
             yield config.problem(text, "alerts", index, key, warning=True)
         for key, source in _files(alert).items():
             path = _path(config, source)
-            if why := _unusable(path, daemon, advice=_advice(path, scope)):
+            why = _unusable(path, daemon, advice=_advice(path, scope)) or (_weak(path) if key == "secret" else None)
+            if why:
                 yield config.problem(why, "alerts", index, key, warning=True)
 
 
@@ -98,6 +103,22 @@ def _unsent(alert: Alert) -> Iterator[tuple[str, str]]:
             yield key, f"this version does not send by {key}, so nobody is told; use webhook or slack"
     if alert.slack is not None and alert.secret is not None:
         yield "secret", "only a webhook is signed; Slack's address is secret itself"
+
+
+def _unsigned(alert: Alert) -> Iterator[tuple[str, str]]:
+    if alert.webhook is not None and alert.secret is None:
+        yield "webhook", "it is not signed, so whoever gets it cannot know who sent it; write `secret: file:PATH`"
+
+
+def _weak(path: Path) -> str | None:
+    """Why this key could be guessed. Nothing of it may stand in the text."""
+    try:
+        size = len(path.read_bytes().strip())
+    except OSError:
+        return None
+    if size >= SHORTEST_KEY:
+        return None
+    return f'the key in "{path}" has {size} bytes, and could be guessed; write one of {SHORTEST_KEY} or more'
 
 
 def _nobody(alert: Alert, config: Config, tags: set[str]) -> Iterator[tuple[str, str]]:

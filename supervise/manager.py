@@ -52,6 +52,7 @@ from supervise.platforms.systemd.platform import Systemd
 from supervise.platforms.systemd.units import DROP_IN, run_unit, started_unit, timer_name, unit_name
 
 RUNNING = (*UP, Phase.RESTARTING, Phase.STOPPING)
+LONGEST_REASON = 500
 SETTLE = timedelta(seconds=1)
 """How long a started agent must stay up before it counts as ready, until probes say more."""
 
@@ -176,10 +177,11 @@ class Manager:
         count: Count = nothing_counted,
     ) -> list[Result]:
         """Start what does not run. A copy outside its unit blocks its agent, unless `replace_copies` ends it first."""
-        await self._tell("start", specs, IntentKind.START)
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
         blocked = await self._blocked(specs, replace_copies=replace_copies, states=snapshot.states)
         free = [spec for spec in specs if spec.name not in blocked]
+        await self._tell("start", [spec for spec in free if not _runs(spec, snapshot.states)], IntentKind.START)
+        await self._tell_of_refused(specs, blocked)
         for result in blocked.values():
             tell(result)
         started = await _counted([self._start(spec, snapshot.states[spec.name]) for spec in free], count)
@@ -277,6 +279,14 @@ class Manager:
         await self.look()
         return results
 
+    async def _tell_of_refused(self, specs: Sequence[AgentSpec], blocked: Mapping[str, Result]) -> None:
+        """Who is refused for a copy is wanted all the same, and started once that has ended; who is held is not."""
+        held = read_holds(self.places)
+        for spec in specs:
+            if spec.name in blocked and spec.name not in held:
+                reason = f"refused: {blocked[spec.name].text}"
+                await self._tell("start", [spec], IntentKind.START, reason=reason)
+
     async def look(self) -> None:
         """Have the reconciler see at once what has changed on disk."""
         if self._inform:
@@ -300,7 +310,7 @@ class Manager:
     ) -> None:
         """The reconciler remembers what a person wants, and who it was."""
         if self._inform and specs:
-            await self._inform.order(what, [spec.name for spec in specs], kind=kind, reason=reason)
+            await self._inform.order(what, [spec.name for spec in specs], kind=kind, reason=reason[:LONGEST_REASON])
 
     # --- Steps --------------------------------------------------------------------------------------------------------
 
@@ -450,6 +460,12 @@ async def _counted(work: Sequence[Coroutine[Any, Any, T]], count: Count) -> list
 async def _end_all(processes: Iterable[Process], spec: AgentSpec) -> bool:
     ended = await asyncio.gather(*(end(process, grace=spec.stop_timeout) for process in processes))
     return all(ended)
+
+
+def _runs(spec: AgentSpec, states: Mapping[str, UnitState]) -> bool:
+    """Whether a start has nothing to do."""
+    state = states[spec.name]
+    return bool(state.timer_active) if spec.schedule else state.phase in UP
 
 
 def _judged(spec: AgentSpec, result: Result, before: UnitState | None, after: UnitState | None) -> Result:

@@ -656,11 +656,13 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an action. `denied`: we lack the right, so trying again is useless."""
+    """What became of an action. `denied`: we lack the right, so trying again is useless. `unmade`: it was not even
+    asked for, since something was in the way."""
 
     ok: bool
     detail: str = ""
     denied: bool = False
+    unmade: bool = False
 
 
 class EventKind(StrEnum):

@@ -67,6 +67,36 @@ def test_a_watchdog_says_how_long_it_waited() -> None:
     assert ending(hung) == "sent no ping for 2.5 s and was killed by its watchdog (was killed by SIGABRT)"
 
 
+BEGUN, LIMIT = timedelta(hours=1), timedelta(seconds=10)
+
+
+@pytest.mark.parametrize(
+    ("ended", "ping", "asked"),
+    [
+        pytest.param(BEGUN + LIMIT * 0.89, None, True, id="started-too-short-before"),
+        pytest.param(BEGUN + LIMIT * 0.9, None, False, id="started-long-before"),
+        pytest.param(BEGUN + 3 * LIMIT, BEGUN + 2.5 * LIMIT, True, id="pinged-too-short-before"),
+        pytest.param(BEGUN + 3 * LIMIT, BEGUN + 2 * LIMIT, False, id="pinged-long-before"),
+        pytest.param(BEGUN + LIMIT * 0.5, BEGUN - LIMIT, True, id="pinged-in-a-former-life"),
+        pytest.param(None, BEGUN, False, id="nobody-knows-when"),
+    ],
+)
+def test_a_watchdog_that_cannot_have_run_out_was_asked(
+    ended: timedelta | None, ping: timedelta | None, asked: bool
+) -> None:
+    bitten = state(
+        Phase.FAILED,
+        cause=Cause.WATCHDOG,
+        exit=Exit(signal=6),
+        watchdog=LIMIT,
+        started_monotonic=BEGUN,
+        ended_monotonic=ended,
+        last_ping=ping,
+    )
+    words = "asked its watchdog to end it (was killed by SIGABRT)" if asked else "sent no ping for 10 s and was killed"
+    assert ending(bitten).startswith(words)
+
+
 def test_a_watchdog_of_unknown_length_still_reads_well() -> None:
     assert "no ping for too long" in ending(state(Phase.FAILED, cause=Cause.WATCHDOG, exit=Exit(signal=6)))
 

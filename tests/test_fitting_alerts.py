@@ -139,10 +139,26 @@ def test_a_way_that_is_not_sent_is_warned_about_at_its_place(tmp_path: Path) -> 
 
 
 def test_a_filter_that_nothing_passes_is_warned_about(tmp_path: Path) -> None:
-    assert warnings(tmp_path, '{webhook: "https://h/x", agents: [a, c], tags: [feed, fed]}') == [
+    assert warnings(tmp_path, '{webhook: "https://h/x", agents: [a, c], tags: [feed, fed]}')[1:] == [
         'agents.yaml:4:38: alerts.0.agents: there is no agent "c"',
         'agents.yaml:4:52: alerts.0.tags: no agent has the tag "fed"',
     ]
+
+
+def test_a_webhook_that_is_not_signed_is_warned_about(tmp_path: Path) -> None:
+    assert warnings(tmp_path, '{webhook: "https://h/x"}') == [
+        "agents.yaml:4:15: alerts.0.webhook: it is not signed, so whoever gets it cannot know who sent it; "
+        "write `secret: file:PATH`"
+    ]
+
+
+@pytest.mark.parametrize(("key", "said"), [("s3cret-" + "x" * 9, ""), ("s3cret-" + "x" * 8 + "\n", "15"), ("\n", "0")])
+def test_a_key_that_could_be_guessed_is_warned_about_and_not_shown(tmp_path: Path, key: str, said: str) -> None:
+    (tmp_path / "key").write_text(key)
+    (tmp_path / "key").chmod(0o600)
+    found = warnings(tmp_path, '{webhook: "https://h/x", secret: file:key}', scope=Scope.USER)
+    text = f'agents.yaml:4:38: alerts.0.secret: the key in "{tmp_path}/key" has {said} bytes, and could be guessed; '
+    assert found == ([f"{text}write one of 16 or more"] if said else [])
 
 
 def test_a_secret_beside_slack_signs_nothing(tmp_path: Path) -> None:

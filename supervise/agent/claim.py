@@ -1,9 +1,10 @@
 """The claim to be the only copy of an agent on this host: a lock on a file, held for the life of the process.
 
 The kernel gives it back however the process ends. Who cannot take it for want of a place does without: it must keep a
-second copy from running, and never the first one.
+second copy from running, and never the first one. Each user has a folder of their own, so that nobody else can take a
+claim; those of root, and of the agent's unit, count for all users.
 """
-# ruff: noqa: PTH102, PTH115, PTH116, PTH123 (pathlib would add half to what importing this package costs)
+# ruff: noqa: PTH102, PTH115, PTH116, PTH123, PTH208 (pathlib would add half to what importing this package costs)
 
 from __future__ import annotations
 
@@ -36,6 +37,8 @@ def claim(name: str, environ: Mapping[str, str]) -> str | None:
     """
     if fcntl is None or name in _held:
         return None
+    for pid in _of_others(name):
+        return None if pid in tuple(_own_line()) else _sentence(name, pid)
     for folder in _folders(environ):
         descriptor = _opened(folder, name)
         if descriptor is None:
@@ -101,6 +104,8 @@ def _opened(folder: tuple[str, ...], name: str) -> int | None:
         seen = os.fstat(inside)
         if seen.st_uid != os.geteuid() or stat.S_IMODE(seen.st_mode) & 0o022:
             return None
+        if folder[0] == SYSTEM:  # others look at what lies in it; at mkdir a umask is in the way
+            os.fchmod(inside, 0o755)
         return os.open(_file_name(name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=inside)
     except OSError:
         return None
@@ -119,6 +124,74 @@ def _file_name(name: str) -> str:
     """The name itself if it is one of `agents.yaml`; from any other, one that leads nowhere else."""
     plain = "".join(one if one in SAFE or one == "." else f"%{ord(one):x}" for one in name)
     return plain if plain.strip(".") else f"%{plain}"
+
+
+# --- Claims of other users --------------------------------------------------------------------------------------------
+
+
+def _of_others(name: str) -> Iterator[int]:
+    """Who holds this claim as another user, where that counts: as root, or in the unit of the agent.
+
+    Anybody may lock a file of their own, so no other claim counts: it could keep an agent from starting. For the same
+    reason nobody but its owner can open the file of a claim, since whoever reads a file can lock it as well; that it is
+    locked, and by whom, is asked of the kernel.
+    """
+    files = dict(_files_of_others(name))
+    holders = _holders() if files else {}
+    for file, by_root in files.items():
+        pid = holders.get(file)
+        if pid and (by_root or _runs_unit(pid, name)):
+            yield pid
+
+
+def _files_of_others(name: str) -> Iterator[tuple[str, bool]]:
+    """The files of this claim as /proc/locks names files, and whether root has made them."""
+    try:
+        uids = {entry for entry in os.listdir(SYSTEM) if entry.isdigit()} - {str(os.geteuid())}
+    except OSError:
+        return
+    for uid in uids:
+        try:
+            inside = os.open(f"{SYSTEM}/{uid}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            folder, file = os.fstat(inside), os.stat(_file_name(name), dir_fd=inside, follow_symlinks=False)
+        except (OSError, ValueError):
+            continue
+        finally:
+            os.close(inside)
+        if stat.S_ISREG(file.st_mode):
+            device = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}"
+            yield f"{device}:{file.st_ino}", folder.st_uid == file.st_uid == 0
+
+
+def _holders() -> dict[str, int]:
+    """The PIDs of those who hold a lock as we take it, by file; empty where the kernel does not show them."""
+    try:
+        lines = [line.split() for line in _read("/proc/locks").splitlines()]
+    except OSError:
+        return {}
+    return {words[5]: int(words[4]) for words in lines if len(words) > 5 and words[1:4:2] == ["FLOCK", "WRITE"]}
+
+
+def _runs_unit(pid: int, name: str) -> bool:
+    try:
+        return in_unit(_read(f"/proc/{pid}/cgroup"), name)
+    except OSError:
+        return False
+
+
+def in_unit(cgroups: str, name: str) -> bool:
+    """Whether what /proc/PID/cgroup says is the machine's unit of this agent.
+
+    Above it are slices only: below their own `user@UID.service` users name units as they like.
+    """
+    for path in _of_manager(cgroups):
+        above, found, _ = f"{path}/".partition(f"/agent@{name}.service/")
+        if found and all(part.endswith(".slice") for part in above.split("/")[1:]):
+            return True
+    return False
 
 
 # --- The first copy ---------------------------------------------------------------------------------------------------
@@ -193,12 +266,19 @@ def _where(pid: int) -> str:
 
 def unit_of(cgroups: str) -> str | None:
     """The service, or the scope of `supervise run`, in what /proc/PID/cgroup says; None for a process of a session."""
-    for entry in cgroups.splitlines():
-        _, controllers, path = entry.split(":", 2)
+    for path in _of_manager(cgroups):
         unit = path.rpartition("/")[2]
-        if controllers in ("", "name=systemd") and (unit.endswith(".service") or unit.startswith("agent-run-")):
+        if unit.endswith(".service") or unit.startswith("agent-run-"):
             return unit
     return None
+
+
+def _of_manager(cgroups: str) -> Iterator[str]:
+    """The paths that the service manager has made."""
+    for entry in cgroups.splitlines():
+        _, controllers, path = entry.split(":", 2)
+        if controllers in ("", "name=systemd"):
+            yield path
 
 
 def _read(path: str) -> str:

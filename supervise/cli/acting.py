@@ -34,7 +34,7 @@ def act(choice: Choice, verb: Verb) -> int:
             return await acted(operator)
 
     try:
-        there = places(acting_scope(choice.as_user), os.environ, uid=os.getuid())
+        there = places(acting_scope(choice.as_user, operators=True), os.environ, uid=os.getuid())
     except UsageError as error:
         if choice.as_user:
             raise

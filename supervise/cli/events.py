@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +13,15 @@ from supervise.cli.options import complete_agent, json_option, user_option
 
 if TYPE_CHECKING:
     from supervise.places import Places
+
+WAIT, PAUSE = 30.0, 0.2
+"""Seconds for the next reconciler to answer, and between two tries."""
+LATE = timedelta(seconds=10)
+"""An event has the time of the fact, and may be written after others that happened later."""
+MOST_MISSED = 1000
+"""What the reconciler gives to everybody."""
+KEPT = 20_000
+"""How many of those shown are remembered: twice what is listed at first at most."""
 
 
 @click.command()
@@ -57,27 +68,94 @@ def command(
 async def _show(there: Places, query: dict[str, Any], *, follow: bool, as_json: bool) -> None:
     from supervise.control.client import connect
 
+    if follow:
+        await _follow(there, query, as_json=as_json)
+        return
+    async with connect(there.control) as control:
+        found = await control.ask("events", **query)
+    for event in found:
+        click.echo(_line(event, as_json=as_json))
+    if not found and not as_json:
+        click.secho("nothing has happened yet", dim=True)
+
+
+# --- Following --------------------------------------------------------------------------------------------------------
+
+
+class Told:
+    """What was shown while following: no event twice, and after a break none left out."""
+
+    def __init__(self, query: dict[str, Any]) -> None:
+        self._query = query
+        self._ids: dict[str, None] = {}
+        self._oldest = self._newest = datetime.now(UTC)
+
+    def new(self, events: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Those that were not shown yet; from now on they were."""
+        for event in events:
+            if event["id"] in self._ids:
+                continue
+            at = datetime.fromisoformat(event["at"])
+            self._oldest = min(self._oldest, at)
+            self._newest = max(self._newest, at) if self._ids else at
+            self._ids[event["id"]] = None
+            if len(self._ids) > KEPT:
+                del self._ids[next(iter(self._ids))]
+            yield event
+
+    def missed(self) -> dict[str, Any]:
+        """What to ask after a break. Nothing from before the first that was shown: `--lines` has left that out."""
+        since = max(self._oldest, self._newest - LATE)
+        return {**self._query, "since": since.isoformat(), "until": None, "limit": MOST_MISSED}
+
+
+async def _follow(there: Places, query: dict[str, Any], *, as_json: bool) -> None:
+    """Go on with the next reconciler when one ends. Raises Unreachable where none has answered for `WAIT`, and at once
+    where none did at first."""
+    from supervise.control.client import Unreachable
+
+    clock = asyncio.get_running_loop().time
+    told = Told(query)
+    asked, until = query, clock()
+    while True:
+        try:
+            async for events in _batches(there, asked):
+                until = 0.0
+                for event in told.new(events):
+                    click.echo(_line(event, as_json=as_json))
+            return
+        except Unreachable:
+            until = until or clock() + WAIT
+            if clock() >= until:
+                raise
+        await asyncio.sleep(PAUSE)
+        asked = told.missed()
+
+
+async def _batches(there: Places, query: dict[str, Any]) -> AsyncIterator[list[dict[str, Any]]]:
+    """The events that the query means, then each that comes, from one reconciler."""
+    from supervise.control.client import Unreachable, connect
+
     names = None if query["name"] is None else [query["name"]]
     async with connect(there.control) as control, connect(there.control) as live:
         items = live.stream("watch", names=names, events=True)
-        if follow:
-            await anext(items)  # from here on nothing is missed; what is in the list too is left out below
-        found = await control.ask("events", **query)
-        for event in found:
-            click.echo(_line(event, as_json=as_json))
-        if not found and not follow and not as_json:
-            click.secho("nothing has happened yet", dim=True)
-        if follow:
-            listed = {event["id"] for event in found}
-            async for item in items:
-                if "event" in item and item["event"]["id"] not in listed:
-                    click.echo(_line(item["event"], as_json=as_json))
+        try:
+            async with asyncio.timeout(WAIT):
+                await anext(items)  # from here on nothing is missed; what is in the list too is left out later
+        except TimeoutError as error:
+            raise Unreachable(f"cannot watch: the reconciler did not answer within {WAIT:g} s") from error
+        yield await control.ask("events", **query)
+        async for item in items:
+            if "event" in item:
+                yield [item["event"]]
+
+
+# --- How it is said ---------------------------------------------------------------------------------------------------
 
 
 def _line(event: dict[str, Any], *, as_json: bool) -> str:
     """`Nov 28 03:19:55.903 sma  running → error  Crashed  It was killed by SIGKILL…  (systemd)`"""
     import json
-    from datetime import datetime
 
     from supervise.cli.output import MARKS
     from supervise.model import Status

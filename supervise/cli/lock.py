@@ -28,5 +28,6 @@ def command(agent: str, status: str, health: int, lasts: str, reason: str, as_us
     from supervise.cli.spans import length
 
     seconds = length(lasts).total_seconds()
-    for name in ask_about(agent, as_user, "lock", status=status, health=health, seconds=seconds, reason=reason):
+    names, _ = ask_about(agent, as_user, "lock", status=status, health=health, seconds=seconds, reason=reason)
+    for name in names:
         click.echo(f"✓ {name}: shown as {status} {health} for {lasts}; `supervise unlock {name}` ends it")

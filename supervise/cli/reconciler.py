@@ -14,14 +14,16 @@ from supervise.places import Places, places
 from supervise.selection import select
 
 
-def ask_about(word: str, as_user: bool, op: str, **args: Any) -> list[str]:
-    """Ask for one operation on the agents that a word means; gives their names. Raises Unreachable, Refused."""
+def ask_about(word: str, as_user: bool, op: str, **args: Any) -> tuple[list[str], Any]:
+    """Ask for one operation on the agents that a word means; gives their names and the answer.
+
+    Raises Unreachable, Refused.
+    """
     there = places(scope_of(as_user), os.environ, uid=os.getuid())
     names = [spec.name for spec in select([spec for one in manifests(there) for spec in one.agents], (word,))]
-    asyncio.run(_ask(there, op, names=names, by=asker(), **args))
-    return names
+    return names, asyncio.run(_ask(there, op, names=names, by=asker(), **args))
 
 
-async def _ask(there: Places, op: str, **args: Any) -> None:
+async def _ask(there: Places, op: str, **args: Any) -> Any:
     async with connect(there.control) as control:
-        await control.ask(op, **args)
+        return await control.ask(op, **args)

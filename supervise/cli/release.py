@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from supervise.manager import Result, Verbs
     from supervise.model import AgentSpec
 
+ADVICE = "; `supervise start "
+
 
 @click.command()
 @agents_arguments
@@ -21,12 +23,18 @@ def command(choice: Choice, start: bool) -> int:
 
     Starts nothing without --start.
     """
+    from dataclasses import replace
+
     from supervise.cli.acting import act
     from supervise.cli.output import print_result
     from supervise.errors import ExitCode, NoSuchAgent
 
+    def released_only(result: Result) -> None:
+        """Without the advice to do what comes next."""
+        print_result(replace(result, text=result.text.partition(ADVICE)[0]))
+
     async def released(manager: Verbs, chosen: tuple[AgentSpec, ...]) -> list[Result]:
-        results = await manager.release(chosen, tell=print_result)
+        results = await manager.release(chosen, tell=released_only if start else print_result)
         return results + (await manager.start(chosen, tell=print_result) if start else [])
 
     try:

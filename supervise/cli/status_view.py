@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from supervise.cli.output import age, duration, local, mark, plain, print_json, 
 from supervise.cli.wanted import warn_of_damage
 from supervise.control.client import Unreachable
 from supervise.decide import AS_WANTED
-from supervise.errors import ExitCode, NoSuchAgent, PlatformError
+from supervise.errors import ExitCode, NoSuchAgent, PlatformError, SuperviseError
 from supervise.exits import described
 from supervise.manager import Manager, managing
 from supervise.manifest import manifests
@@ -36,6 +37,11 @@ LAST_LINES = 8
 LAST_OF_MANAGER = 3
 REFRESH = 2.0
 """Seconds after which `--watch` looks again even without a signal."""
+LOOKS, PAUSE = 5, 0.05
+"""How often, and after how many seconds, row and unit are asked again that tell of two moments."""
+JOURNAL_CLOSED = "the journal is for root and members of systemd-journal"
+NOT_ALLOWED = re.compile("insufficient permissions|not seeing messages", re.IGNORECASE)
+"""journalctl's words for it, where it could read no journal at all or only the user's own."""
 WITHOUT_DAEMON = "no reconciler is running: this is what systemd and one process scan show at this moment"
 STALE = 5.0
 """Seconds of age from which a view is not to be trusted: the reconciler makes it new four times a second."""
@@ -61,7 +67,8 @@ async def gathered(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) ->
         )
     elif len(rows) == 1 and choice.agents:
         there, chosen_there = parts[0]
-        await _show_one(there, chosen_there[0], views[0])
+        shown_row = await _show_one(there, chosen_there[0], views[0])
+        rows = {shown_row.name: shown_row}
     else:
         click.echo(screen(rows.values(), utc_now(), footers(views)))
     return _code(rows.values(), named=bool(choice.agents))
@@ -147,11 +154,12 @@ def _line(row: StatusRow, cells: Sequence[str], widths: Sequence[int]) -> str:
 # --- One agent --------------------------------------------------------------------------------------------------------
 
 
-async def _show_one(there: Places, spec: AgentSpec, view: Overview) -> None:
-    row = view.rows[spec.name]
+async def _show_one(there: Places, spec: AgentSpec, view: Overview) -> StatusRow:
+    """The row that is shown."""
     async with managing(there) as manager:
-        state = (await manager.status([spec])).states[spec.name]
-        lines = await _last_words(manager, state)
+        view, state = await _of_one_moment(there, spec, view, manager)
+        row = view.rows[spec.name]
+        lines, silence = await _last_words(manager, state)
     click.echo(f"{mark(row.status)}  {click.style(shown(spec.title), bold=True)} ({spec.name})  {row.reason.value}")
     click.echo(f"  {shown(row.message)}")
     for label, text in _facts(spec, row, state, utc_now(), known=view.reconciler is not None):
@@ -161,7 +169,24 @@ async def _show_one(there: Places, spec: AgentSpec, view: Overview) -> None:
         click.secho(f"  {'last lines before its end' if died else 'last lines'}:", bold=True)
         for line in lines:
             click.echo(f"    {line.at.astimezone():%H:%M:%S} {shown(line.text)}")
+    if silence:
+        click.secho(f"  {shown(silence)}", dim=True)
     click.echo(f"  {footer(view.reconciler)}")
+    return row
+
+
+async def _of_one_moment(
+    there: Places, spec: AgentSpec, view: Overview, manager: Manager
+) -> tuple[Overview, UnitState]:
+    """The view and the unit. They are asked one after the other, and right after a kill would contradict each other."""
+    state = (await manager.status([spec])).states[spec.name]
+    for _ in range(LOOKS):
+        if view.reconciler is None or view.rows[spec.name].phase is state.phase:
+            break
+        await asyncio.sleep(PAUSE)
+        view = await overview(there, [spec])
+        state = (await manager.status([spec])).states[spec.name]
+    return view, state
 
 
 def _facts(spec: AgentSpec, row: StatusRow, state: UnitState, now: datetime, *, known: bool) -> list[tuple[str, str]]:
@@ -211,13 +236,17 @@ def _remembered(row: StatusRow, now: datetime) -> list[tuple[str, str]]:
     return facts
 
 
-async def _last_words(manager: Manager, state: UnitState) -> list[LogLine]:
-    """The last lines of the agent itself since it was last started, then what its manager said last, if it is down."""
-    own = await _lines(manager, LogQuery((state.unit,), LAST_LINES, since=_stamp(state), by_manager=False))
-    if state.pid:
-        return own
-    about = await _lines(manager, LogQuery((state.unit,), LAST_LINES * 4))
-    return own + [line for line in about if line.by_manager][-LAST_OF_MANAGER:]
+async def _last_words(manager: Manager, state: UnitState) -> tuple[list[LogLine], str]:
+    """The last lines of the agent itself since it was last started, then what its manager said last, if it is down.
+
+    Without the right to read them there are none, and the reason.
+    """
+    try:
+        own = await _lines(manager, LogQuery((state.unit,), LAST_LINES, since=_stamp(state), by_manager=False))
+        about = [] if state.pid else await _lines(manager, LogQuery((state.unit,), LAST_LINES * 4))
+    except SuperviseError as error:  # the rest of what is known is worth showing all the same
+        return [], JOURNAL_CLOSED if NOT_ALLOWED.search(str(error)) else str(error)
+    return own + [line for line in about if line.by_manager][-LAST_OF_MANAGER:], ""
 
 
 async def _lines(manager: Manager, query: LogQuery) -> list[LogLine]:

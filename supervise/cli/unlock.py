@@ -17,5 +17,6 @@ def command(agent: str, as_user: bool) -> None:
     """
     from supervise.cli.reconciler import ask_about
 
-    for name in ask_about(agent, as_user, "unlock"):
-        click.echo(f"✓ {name}: shown as it is")
+    names, locked = ask_about(agent, as_user, "unlock")
+    for name in names:
+        click.echo(f"✓ {name}: {'shown as it is' if name in locked else 'was not locked'}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import click
 
 from supervise.cli.output import problem_line
 from supervise.config import Config, find, load
+from supervise.control import OPERATORS
 from supervise.desired import Desired, desired, host_tags
 from supervise.errors import ConfigError, Problem, UsageError
 from supervise.fitting import Host
@@ -81,14 +83,15 @@ def scope_of(as_user: bool) -> Scope:
     return Scope.USER if as_user else Scope.SYSTEM
 
 
-def acting_scope(as_user: bool) -> Scope:
-    """For changing: root means the machine, anybody else must say `--user`."""
+def acting_scope(as_user: bool, *, operators: bool = False) -> Scope:
+    """For changing: root means the machine, anybody else must say `--user`. `operators`: those may do it too."""
     root = os.geteuid() == 0
     if as_user and root:
         raise UsageError("--user is for ordinary users; root installs and acts for the whole machine")
     if not as_user and not root:
-        command = " ".join(["supervise", *sys.argv[1:]])
-        raise UsageError(f"this needs root: `sudo {command}`, or `{command} --user` for agents of your own")
+        command = shlex.join(["supervise", *sys.argv[1:]])
+        others = f", or as a member of {OPERATORS} while the reconciler runs" if operators else ""
+        raise UsageError(f"this needs root: `sudo {command}`, or `{command} --user` for agents of your own{others}")
     return scope_of(as_user)
 
 

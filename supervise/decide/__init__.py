@@ -188,9 +188,10 @@ def _locked(row: StatusRow, last: StatusRow | None, now: Instant) -> StatusRow:
 
 def _since(last: StatusRow | None, verdict: Verdict, unit: UnitState | None, now: Instant) -> datetime:
     if last and last.observed_status is verdict.status and last.observed_reason is verdict.reason:
-        if last.reason is Reason.LOCKED and last.past.seen_since is not None:
+        if last.reason is not Reason.LOCKED:
+            return last.since
+        if last.past.boot == now.boot and last.past.seen_since is not None:
             return now.wall - (now.monotonic - last.past.seen_since)  # `since` was that of the lock
-        return last.since
     return fact_time(last, unit, now)
 
 
@@ -262,10 +263,11 @@ def _moments(case: Case, unit: UnitState | None, row: StatusRow, due: timedelta 
         yield now + max(row.lock.until - case.now.wall, timedelta())
     if unit is None:
         return
-    if unit.phase is Phase.INACTIVE and (expected := expected_since(case)) is not None and not row.past.started:
-        yield max(expected + NEVER_STARTED, now)
+    expected = expected_since(case) if unit.phase is Phase.INACTIVE and not row.past.started else None
+    if expected is not None and expected + NEVER_STARTED > now:
+        yield expected + NEVER_STARTED
     if case.hold and unit.phase not in DOWN and is_new(case.hold, case.now):
-        yield now + HOLD_GRACE
+        yield now + (case.hold.at + HOLD_GRACE - case.now.wall)
     if unit.phase is not Phase.ACTIVE:
         return
     limits, since = case.spec.heartbeat, max(counted_from(case, unit), last_sign(case, unit) or timedelta())

@@ -113,14 +113,22 @@ def _behind(last: StatusRow | None, row: StatusRow, intent: Intent | None) -> st
     """Who made it so, as far as anybody can tell."""
     if row.reason is Reason.LOCKED and row.lock:
         return row.lock.by
+    if last and last.reason is Reason.LOCKED:
+        return US  # its lock has ended
     if row.observed_reason is Reason.STOPPED_BY_OPERATOR:
-        named = intent and intent.kind is IntentKind.STOP and row.message.startswith(f"{shown(intent.by)} ")
-        return intent.by if intent and named else SOMEBODY
+        return intent.by if intent and _names(row.message, intent) else SOMEBODY
     if row.observed_reason in (Reason.QUARANTINED, Reason.CRASH_LOOPING, Reason.NOT_OBSERVED):
         return US
     if row.observed_reason in (Reason.AGENT_ERROR, Reason.AGENT_WARNING, Reason.AGENT_WAITING):
         return ITSELF
-    return US if last and last.reason is Reason.LOCKED else MANAGER  # a lock that has ended
+    return MANAGER
+
+
+def _names(message: str, intent: Intent) -> bool:
+    """Whether the message says that this person stopped it, or wants it to stay down."""
+    who = shown(intent.by)
+    told = message.startswith(f"{who} ") or f"; since then {who} wants it to stay down" in message
+    return told and intent.kind is IntentKind.STOP
 
 
 def _id(*parts: object) -> str:

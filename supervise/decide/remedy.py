@@ -85,7 +85,20 @@ def concluded(row: StatusRow, action: Action, outcome: Outcome, *, now: Instant)
     else:
         wait = AFTER_DENIAL if outcome.denied else AFTER_FAILURE
         past = replace(past, asked=False, not_before=now.monotonic + wait, blocked=outcome.detail.rstrip("."))
+        if outcome.unmade and action.kind in STARTS:
+            past = as_if_never_tried(past, wait, now)
     return replace(row, past=past)
+
+
+def as_if_never_tried(past: Past, wait: timedelta, now: Instant) -> Past:
+    """A start that was not made says nothing of the agent: its backoff does not grow, and it is due again soon."""
+    return replace(
+        past,
+        attempts=max(past.attempts - 1, 0),
+        half_open=False,
+        retry_at=now.monotonic + wait,
+        next_try=(now.wall + wait).replace(microsecond=0),
+    )
 
 
 def _begun(past: Past, case: Case, unit: UnitState, reason: Reason) -> Past:

@@ -22,11 +22,7 @@ STAGED = ".supervise-new"
 
 def read_disk(places: Places, wanted: Iterable[UnitFile]) -> Disk:
     wanted_paths = {file.path for file in wanted}
-    found = {
-        path: content
-        for path in sorted({*_candidates(places), *wanted_paths})
-        if (content := _content(path)) is not None
-    }
+    found, unseen = _contents(sorted({*_candidates(places), *wanted_paths}))
     ours = {path for path, content in found.items() if marker(content)}
     unfinished = read_journal(places)
     return Disk(
@@ -39,6 +35,7 @@ def read_disk(places: Places, wanted: Iterable[UnitFile]) -> Disk:
         manifests={manifest.project: manifest for manifest in manifests(places)},
         unreadable=unreadable(places),
         lingers=_lingers(places),
+        unseen=unseen if places.scope is Scope.SYSTEM else frozenset(),  # one's own are written anew instead
         interrupted=unfinished is not None or any(staged_files(places)),
         unsettled=unfinished.unsettled if unfinished else {},
     )
@@ -71,8 +68,14 @@ def _candidates(places: Places) -> Iterator[Path]:
     yield from (path for path in (places.sysusers, places.tmpfiles, places.polkit) if path)
 
 
-def _content(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
-    except (FileNotFoundError, NotADirectoryError, PermissionError):  # the last one for a plan by an ordinary user
-        return None
+def _contents(paths: Iterable[Path]) -> tuple[dict[Path, str], frozenset[Path]]:
+    """What is in those that are there, and those of which an ordinary user cannot tell whether they are."""
+    found, unseen = {}, set()
+    for path in paths:
+        try:
+            found[path] = path.read_text(encoding="utf-8", errors="surrogateescape")
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except PermissionError:
+            unseen.add(path)
+    return found, frozenset(unseen)

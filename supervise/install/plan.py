@@ -92,6 +92,8 @@ class Disk:
     """Whether the agents outlive their user's logout."""
     daemon_enabled: frozenset[str] = frozenset()
     """Units of our own daemon that a boot starts."""
+    unseen: frozenset[Path] = frozenset()
+    """Where whoever plans may not look: what is there neither is missing nor differs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,8 @@ def _refuse_other_source(target: Target, disk: Disk) -> None:
 def _changes(target: Target, disk: Disk) -> Iterator[FileChange]:
     wanted = {file.path: file for file in target.files}
     for path, file in wanted.items():
+        if path in disk.unseen:
+            continue
         before = disk.files.get(path)
         if before is None:
             yield FileChange(Kind.ADD, path, None, file.content, file.agent)
@@ -390,6 +394,8 @@ def _notes(target: Target, old: Manifest | None, disk: Disk, places: Places) -> 
         )
     if not disk.lingers and not target.remove:
         yield "its agents end when you log out, and do not start at boot: `loginctl enable-linger` keeps them"
+    if unseen := sorted(str(file.path) for file in target.files if file.path in disk.unseen):
+        yield f"cannot be seen without root: {', '.join(unseen)}"
     yield from (why for project, why in disk.unreadable.items() if project != target.project)
     for change in disk.files.values():
         if _newer(change):

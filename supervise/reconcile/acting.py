@@ -80,9 +80,9 @@ class Acting:
     async def _perform(self, action: Action, reconciler: Reconciler) -> Outcome:
         platform = self._platform()
         if platform is None:
-            return Outcome(False, "the service manager cannot be asked")
+            return Outcome(False, "the service manager cannot be asked", unmade=True)
         if action.kind in STARTS and (why := await self._obstacle(action.name, reconciler)):
-            return Outcome(False, why)
+            return Outcome(False, why, unmade=True)
         return await platform.perform(action)
 
     async def _obstacle(self, name: str, reconciler: Reconciler) -> str | None:

@@ -6,7 +6,9 @@ Reading is for everybody. Whoever acts is named in the timeline: by the kernel, 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -23,6 +25,8 @@ from supervise.stores import EventQuery
 if TYPE_CHECKING:
     from supervise.reconcile.daemon import Daemon
 
+OWN_STATE = 2.0
+"""Seconds between two words about ourselves to who watches."""
 MOST_EVENTS, MOST_FOR_OTHERS = 10_000, 1000
 """Events in one answer, for root and for everybody else: who does not read their answers costs us memory."""
 LONGEST_LOCK = timedelta(hours=24)
@@ -76,19 +80,33 @@ async def _events(daemon: Daemon, request: Request, send: Send) -> Any:
 
 
 async def _watch(daemon: Daemon, request: Request, send: Send) -> Any:
-    """The rows as they are, then each that changes; events too, if wanted. Never ends by itself."""
+    """The rows as they are, then each that changes; events too, if wanted; and now and then how we are ourselves.
+
+    Never ends by itself.
+    """
     names = frozenset(_words(request, "names")) if request.args.get("names") is not None else None
     with Live.listening(daemon.reconciler) as live:
         rows = daemon.reconciler.rows.values()
         first = [row_json(row) for row in rows if names is None or row.name in names]
         await send({"reconciler": info(daemon), "rows": first})
-        async for kind, value in live:
-            if kind == "row" and (names is None or value.name in names):
-                await send({"row": row_json(value)})
-            elif kind == "event" and request.args.get("events") and (names is None or value.name in names):
-                await send({"event": event_json(value)})
-            elif kind == "forget":
-                await send({"forget": value})
+        telling = asyncio.ensure_future(_tell_how_we_are(daemon, send))
+        try:
+            async for kind, value in live:
+                if kind == "row" and (names is None or value.name in names):
+                    await send({"row": row_json(value)})
+                elif kind == "event" and request.args.get("events") and (names is None or value.name in names):
+                    await send({"event": event_json(value)})
+                elif kind == "forget":
+                    await send({"forget": value})
+        finally:
+            telling.cancel()
+
+
+async def _tell_how_we_are(daemon: Daemon, send: Send) -> None:
+    with suppress(ConnectionError):  # the stream itself ends by that
+        while True:
+            await asyncio.sleep(OWN_STATE)
+            await send({"reconciler": info(daemon)})
 
 
 # --- Acting ----------------------------------------------------------------------------------------------------------

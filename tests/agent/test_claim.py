@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from supervise.agent.claim import unit_of
+from supervise.agent.claim import in_unit, unit_of
 from tests.agent.listening import Listener, ended, ran, started
 
 PLACE = """
@@ -55,7 +57,7 @@ def test_the_file_says_who_holds_it(host: dict[str, str]) -> None:
         (file,) = Path(host["CLAIMS"]).rglob("feed")
         fields = Path(f"/proc/{copy.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         assert file.read_text(encoding="utf-8") == f"{copy.pid} {fields[19]}\n"
-        assert file.parent.stat().st_mode & 0o777 == 0o700
+        assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_another_name_is_another_claim(host: dict[str, str]) -> None:
@@ -125,6 +127,120 @@ def test_a_first_copy_that_cannot_be_named_is_respected_all_the_same(host: dict[
         done, _, err = ended(SECOND, **host)
     assert done == 75
     assert err == "feed is already running, and holds its claim; not starting a second copy\n"
+
+
+# --- Claims of other users --------------------------------------------------------------------------------------------
+
+ROOT, TRADER, MALLORY = 0, 12_345, 12_346
+needs_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+
+
+@pytest.fixture
+def shared() -> Iterator[dict[str, str]]:
+    """As `host`, with a folder that every user may enter, as that of the machine."""
+    with tempfile.TemporaryDirectory(prefix="supervise-claims-") as folder:
+        Path(folder).chmod(0o755)
+        (Path(folder) / "claim").mkdir()
+        (Path(folder) / "claim").chmod(0o1777)
+        yield {"SUPERVISE_SINGLE": "1", "CLAIMS": f"{folder}/claim", "TMPDIR": folder}
+
+
+@contextmanager
+def first_of(uid: int, settings: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    become = f"os.umask(0o077); os.setgroups([]); os.setgid({uid}); os.setuid({uid})"
+    program = f"{PLACE}\n{become}\nAgent('feed')\nprint('claimed', flush=True)\nsys.stdin.readline()"
+    with started(program, **settings) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "claimed\n"
+        yield process
+
+
+def second_of(uid: int, settings: dict[str, str], unit: subprocess.Popen[str] | None = None) -> tuple[int, str, str]:
+    """How a copy of this user ends, while that process is the main one of the machine's unit `agent@feed.service`."""
+    seen = f"'/proc/{unit.pid}/cgroup'" if unit else "None"
+    code = f"""
+{PLACE}
+real = claim._read
+claim._read = lambda path: "0::/supervise.slice/agent@feed.service\\n" if path == {seen} else real(path)
+os.setgroups([]); os.setgid({uid}); os.setuid({uid})
+Agent('feed'); print('runs')
+"""
+    return ended(code, **settings)
+
+
+@needs_users
+@pytest.mark.parametrize("uid", [ROOT, MALLORY])
+def test_beside_its_unit_no_other_user_starts_a_copy_by_hand(shared: dict[str, str], uid: int) -> None:
+    with first_of(TRADER, shared) as copy:
+        done, out, err = second_of(uid, shared, copy)
+    assert (done, out) == (75, "")
+    assert err.startswith(f"feed is already running as PID {copy.pid} since ")
+    assert "(systemd unit agent@feed.service)" in err
+
+
+@needs_users
+def test_beside_a_copy_of_roots_no_other_user_starts_one(shared: dict[str, str]) -> None:
+    with first_of(ROOT, shared) as copy:
+        done, _, err = second_of(TRADER, shared)
+        assert done == 75
+        assert err.startswith(f"feed is already running as PID {copy.pid} since ")
+        copy.kill()
+        copy.wait()
+        assert second_of(TRADER, shared)[:2] == (0, "runs\n")
+
+
+@needs_users
+@pytest.mark.parametrize("uid", [ROOT, TRADER])
+def test_a_claim_of_any_other_user_is_in_nobodys_way(shared: dict[str, str], uid: int) -> None:
+    with first_of(MALLORY, shared):
+        assert second_of(uid, shared)[:2] == (0, "runs\n")
+
+
+@needs_users
+@pytest.mark.parametrize("trap", ["a link to roots folder", "a link to the file", "the PID of the unit written in it"])
+def test_no_other_user_can_make_up_a_claim_that_counts(shared: dict[str, str], trap: str) -> None:
+    claims = Path(shared["CLAIMS"])
+    with first_of(MALLORY, shared) as copy, first_of(ROOT, {**shared, "SUPERVISE_AGENT": "other"}):
+        mine = claims / str(MALLORY)
+        if trap == "a link to roots folder":
+            (claims / "7").symlink_to(claims / "0")
+            (claims / "0" / "feed").touch()
+        elif trap == "a link to the file":
+            (mine / "feed").unlink()
+            (mine / "feed").symlink_to(claims / "0" / "other")
+        else:
+            (mine / "feed").write_text("1 1\n", encoding="utf-8")
+        assert copy.poll() is None
+        assert second_of(TRADER, shared)[:2] == (0, "runs\n")
+
+
+@needs_users
+def test_nobody_else_can_lock_a_claim_by_looking_at_it(shared: dict[str, str]) -> None:
+    with first_of(TRADER, shared) as copy:
+        file = Path(shared["CLAIMS"]) / str(TRADER) / "feed"
+        assert file.parent.stat().st_mode & 0o777 == 0o755
+        assert file.stat().st_mode & 0o777 == 0o600
+        code = f"os.setgid({MALLORY}); os.setuid({MALLORY})\ntry: open({str(file)!r})\n"
+        assert ran(f"{code}except PermissionError: print('no')", **shared) == "no\n"
+        assert copy.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("cgroups", "counts"),
+    [
+        ("0::/supervise.slice/agent@feed.service\n", True),
+        ("0::/supervise.slice/supervise-heavy.slice/agent@feed.service/workers\n", True),
+        ("1:name=systemd:/supervise.slice/agent@feed.service\n0::/\n", True),
+        ("0::/agent@feed.service\n", True),
+        ("0::/supervise.slice/agent@feed.2.service\n", False),
+        ("0::/user.slice/user-1.slice/user@1.service/supervise.slice/agent@feed.service\n", False),
+        ("0::/system.slice/mallory.service/agent@feed.service\n", False),
+        ("4:pids:/supervise.slice/agent@feed.service\n0::/\n", False),
+        ("", False),
+    ],
+)
+def test_only_the_machines_unit_of_that_agent_counts(cgroups: str, counts: bool) -> None:
+    assert in_unit(cgroups, "feed") is counts
 
 
 # --- Places -----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from supervise.cli import acting
+from supervise.control.server import Request, Send
 from supervise.errors import ExitCode, SuperviseError
 from supervise.manifest import to_json
 from supervise.places import Places
@@ -65,7 +68,41 @@ def test_who_is_no_operator_or_has_no_reconciler_is_told_of_root_and_user(
             answer = supervise("stop", "sma")
         assert [one.op for one in other.asked] == ["whoami"]
     assert answer.code == ExitCode.USAGE
-    assert "`sudo supervise stop sma`, or `supervise stop sma --user`" in answer.err
+    assert (
+        "`sudo supervise stop sma`, or `supervise stop sma --user` for agents of your own, or as a member of"
+        in answer.err
+    )
+    assert "supervise-operators while the reconciler runs" in answer.err
+
+
+def test_the_command_in_the_advice_can_be_copied_whatever_its_words_are(
+    supervise: Supervise, machine_wide: Places
+) -> None:
+    answer = supervise("hold", "sma*", "--reason", "bob's holidays")
+    line = re.search(r"`sudo (.+?)`", answer.err)
+    assert line
+    assert shlex.split(line[1]) == ["supervise", "hold", "sma*", "--reason", "bob's holidays"]
+
+
+def test_what_no_operator_may_do_is_not_offered_to_them(
+    supervise: Supervise, machine_wide: Places, tmp_path: Path
+) -> None:
+    answer = supervise("install", "-f", str(tmp_path / "agents.yaml"))
+    assert answer.code == ExitCode.USAGE
+    assert "this needs root: " in answer.err
+    assert "supervise-operators" not in answer.err
+
+
+def test_who_releases_and_starts_is_not_advised_to_start(supervise: Supervise, machine_wide: Places) -> None:
+    async def act(request: Request, send: Send) -> Any:
+        released = request.args["verb"] == "release"
+        return [result("sma", text="released; `supervise start sma` starts it" if released else "started (PID 7)")]
+
+    with served(machine_wide.control, whoami=OPERATOR, act=act):
+        alone = supervise("release", "sma")
+        both = supervise("release", "sma", "--start")
+    assert alone.out == "✓ sma: released; `supervise start sma` starts it\n"
+    assert both.out == "✓ sma: released\n✓ sma: started (PID 7)\n"
 
 
 def test_what_the_reconciler_cannot_do_is_said_in_its_words(supervise: Supervise, machine_wide: Places) -> None:

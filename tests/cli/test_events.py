@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 import pytest
 
-from supervise.cli.events import _line
+from supervise.cli import events
+from supervise.cli.events import Told, _line
 from supervise.control.server import Request, Send
 from supervise.errors import ExitCode, UsageError
 from supervise.model import Event, EventKind, Status
@@ -19,7 +21,7 @@ from supervise.reconcile.orders import event_json
 from tests.cli.reconciler import HOSTILE, INERT
 from tests.cli.shell import Supervise
 from tests.nouns import NOON
-from tests.reconcile.served import INFO, served
+from tests.reconcile.served import INFO, Served, served
 
 
 def event(kind: EventKind = EventKind.STATUS, **changes: Any) -> dict[str, Any]:
@@ -126,7 +128,11 @@ def test_without_a_reconciler_nobody_knows_and_the_advice_is_where_to_look(super
 LATER = {**ORDER, "id": "2"}
 
 
-def test_who_follows_sees_new_ones_of_that_agent_until_the_reconciler_goes(supervise: Supervise, there: Places) -> None:
+def test_who_follows_sees_new_ones_of_that_agent_until_no_reconciler_comes_back(
+    supervise: Supervise, there: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "WAIT", 0.3)
+
     async def watch(request: Request, send: Send) -> None:
         await send({"reconciler": INFO, "rows": []})
         await send({"event": DEATH})  # it happened while the list was asked for, and stands in it
@@ -138,12 +144,65 @@ def test_who_follows_sees_new_ones_of_that_agent_until_the_reconciler_goes(super
         other.close()
         await asyncio.Event().wait()
 
-    with served(there.control, events=[DEATH], watch=watch) as other:
-        answer = supervise("events", "--user", "sma", "--follow", "--json")
+    other = Served(there.control, {"events": [DEATH], "watch": watch})
+    threading.Thread(target=other.wait).start()
+    answer = supervise("events", "--user", "sma", "--follow", "--json")
     assert [json.loads(line) for line in answer.out.splitlines()] == [DEATH, LATER]
     assert other.asked[0].args == {"names": ["sma"], "events": True}
     assert answer.code == ExitCode.UNREACHABLE
-    assert answer.err == "supervise: cannot go on: the reconciler has closed the connection\n"
+    assert answer.err.startswith(f"supervise: cannot reach the reconciler at {there.control}: ")
+
+
+def test_who_follows_goes_on_with_the_next_reconciler_and_sees_what_came_in_between(
+    supervise: Supervise, there: Places
+) -> None:
+    missed = event(id="3", at=NOON + timedelta(minutes=2))
+    newest = event(id="4", at=NOON + timedelta(minutes=3))
+    lives: list[Served] = []
+
+    async def killed(request: Request, send: Send) -> None:
+        await send({"reconciler": INFO, "rows": []})
+        await send({"event": LATER})
+        while len(first.asked) < 2:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+        first.close()
+        await asyncio.Event().wait()
+
+    async def lives_on(request: Request, send: Send) -> None:
+        await send({"reconciler": INFO, "rows": []})
+        for one in (missed, LATER, newest):
+            await send({"event": one})
+
+    def next_life() -> None:
+        first.wait()
+        lives.append(Served(there.control, {"events": [DEATH, LATER, missed], "watch": lives_on}))
+
+    first = Served(there.control, {"events": [DEATH], "watch": killed})
+    heir = threading.Thread(target=next_life)
+    heir.start()
+    answer = supervise("events", "--user", "--follow", "--json", "-n", "7")
+    heir.join()
+    (second,) = lives
+    second.close()
+    second.wait()
+    assert answer.code == ExitCode.OK, answer.err
+    assert [json.loads(line) for line in answer.out.splitlines()] == [DEATH, LATER, missed, newest]
+    gap = {"name": None, "limit": 1000, "since": NOON.isoformat(), "until": None}
+    assert [one.args for one in second.asked if one.op == "events"] == [gap]
+
+
+def test_what_was_missed_is_asked_for_since_the_last_that_was_shown_and_not_before_the_first() -> None:
+    told = Told({"name": "sma", "limit": 5, "since": None, "until": None})
+    before = datetime.now(UTC)
+    assert datetime.fromisoformat(told.missed()["since"]) >= before - timedelta(seconds=10)
+    first, second, late = (
+        event(id=str(number), at=NOON + timedelta(seconds=seconds)) for number, seconds in ((1, 0), (2, 5), (3, 60))
+    )
+    assert list(told.new([first, second, first])) == [first, second]
+    assert told.missed() == {"name": "sma", "limit": 1000, "since": NOON.isoformat(), "until": None}
+    assert list(told.new([late, second])) == [late]
+    assert told.missed()["since"] == (NOON + timedelta(seconds=50)).isoformat()
 
 
 def test_who_follows_is_not_told_that_nothing_has_happened_yet(supervise: Supervise, there: Places) -> None:

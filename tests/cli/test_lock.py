@@ -35,7 +35,7 @@ def test_a_word_may_mean_several_agents(supervise: Supervise, there: Places) -> 
     assert [one.args["names"] for one in other.asked] == [["sma", "sma_slow"]] * 2
     assert other.asked[0].args["seconds"] == 86400
     assert locked.out.count("for 1d; ") == 2
-    assert unlocked == Answer(ExitCode.OK, "✓ sma: shown as it is\n✓ sma_slow: shown as it is\n", "")
+    assert unlocked == Answer(ExitCode.OK, "✓ sma: shown as it is\n✓ sma_slow: was not locked\n", "")
     assert other.asked[1].args == {"names": ["sma", "sma_slow"], "by": "alice"}
 
 

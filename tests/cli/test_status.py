@@ -15,11 +15,12 @@ from supervise import manager as managers
 from supervise import overview as overviews
 from supervise.cli import status_view
 from supervise.cli.output import local, utc_now
-from supervise.cli.status_view import WITHOUT_DAEMON, footer, screen
-from supervise.errors import ExitCode
+from supervise.cli.status_view import JOURNAL_CLOSED, WITHOUT_DAEMON, footer, screen
+from supervise.control.server import Request, Send
+from supervise.errors import ExitCode, SuperviseError
 from supervise.manager import Manager
 from supervise.manifest import manifests
-from supervise.model import HealthPart, Lock, Phase, Reason, Source, Status, StatusRow
+from supervise.model import HealthPart, Lock, LogLine, LogQuery, Phase, Reason, Source, Status, StatusRow
 from supervise.observe.scan import Scan
 from supervise.places import Places
 from supervise.reconcile.orders import row_json
@@ -196,3 +197,45 @@ def test_without_a_reconciler_it_shows_what_one_look_shows_and_claims_no_more(
     assert answer.out.splitlines()[-1] == f"  {WITHOUT_DAEMON}"
     assert "heartbeat" not in answer.out
     assert "health" not in answer.out
+
+
+class Closed(Machine):
+    """Its journal is not for everybody."""
+
+    why = "No journal files were opened due to insufficient permissions."
+
+    async def logs(self, query: LogQuery) -> AsyncIterator[LogLine]:
+        raise SuperviseError(f"cannot read the journal: {self.why}")
+        yield
+
+
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [(Closed.why, JOURNAL_CLOSED), ("Bad message", "cannot read the journal: Bad message")],
+)
+def test_who_may_not_read_the_journal_sees_all_the_rest_and_what_would_be_needed(
+    supervise: Supervise, there: Places, machine: Machine, monkeypatch: pytest.MonkeyPatch, why: str, told: str
+) -> None:
+    monkeypatch.setattr(machine, "__class__", Closed)
+    monkeypatch.setattr(Closed, "why", why)
+    with served(there.control, rows=said(row(title="SMA Bot", pid=7))):
+        answer = supervise("status", "--user", "sma")
+    assert (answer.code, answer.err) == (ExitCode.OK, "")
+    assert answer.out.splitlines()[-2:] == [f"  {told}", "  reconciler: view 0.4 s old"]
+    assert "at boot" in answer.out
+
+
+@pytest.mark.parametrize(("agrees_after", "asked"), [(1, 1), (3, 3), (99, 6)])
+@pytest.mark.usefixtures("machine")
+def test_row_and_unit_are_asked_again_while_they_tell_of_two_moments(
+    supervise: Supervise, there: Places, agrees_after: int, asked: int
+) -> None:
+    async def rows(request: Request, send: Send) -> dict[str, Any]:
+        agrees = len(other.asked) >= agrees_after
+        known = row() if agrees else row(status=Status.ERROR, reason=Reason.CRASHED, phase=Phase.RESTARTING)
+        return said(known)
+
+    with served(there.control, rows=rows) as other:
+        answer = supervise("status", "--user", "sma")
+    assert len(other.asked) == asked
+    assert (answer.out[0], answer.code) == (("✗", ExitCode.FAILED) if agrees_after == 99 else ("✓", ExitCode.OK))

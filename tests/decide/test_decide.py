@@ -29,6 +29,7 @@ from supervise.model import (
     Quarantine,
     Rate,
     Reason,
+    Requirement,
     Restart,
     Schedule,
     Source,
@@ -39,6 +40,7 @@ from tests.decide.host import Host
 from tests.nouns import NOON, NOW, after, alive, dead, minutes, seconds, spec, state
 
 AGENT = spec()
+HOLD = Hold("sma", "r", "ada", NOON - minutes(1))
 MONO = NOW.monotonic
 MOMENT = timedelta(microseconds=1)
 WRITTEN = HeartbeatLimits(minutes(1), minutes(5), written=True)
@@ -123,7 +125,7 @@ def test_the_last_error_stays_when_all_is_well_again() -> None:
 
 def test_that_it_runs_though_it_is_held_is_no_error_of_its_own() -> None:
     host = running()
-    host.learns(holds={"sma": Hold("sma", "r", "ada", NOON)})
+    host.learns(holds={"sma": HOLD})
     host.sees()
     assert (host.row().status, host.row().last_error) == (Status.ERROR, None)
 
@@ -234,18 +236,34 @@ def test_a_death_without_a_time_is_dated_by_the_change_of_the_unit() -> None:
     assert host.row().since == NOON + seconds(1)
 
 
-@pytest.mark.parametrize("phase", [Phase.INACTIVE, Phase.FAILED, Phase.RESTARTING])
-def test_what_came_to_rest_did_so_when_its_process_ended(phase: Phase) -> None:
+@pytest.mark.parametrize("phase", [Phase.FAILED, Phase.RESTARTING])
+def test_what_died_did_so_when_its_process_ended(phase: Phase) -> None:
     host = running()
     host.sees(dead(phase=phase, at=after(seconds(1)), since=NOON + seconds(2)), at=after(seconds(3)))
     assert host.row().since == NOON + seconds(1)
+
+
+@pytest.mark.parametrize(
+    ("phase", "by_request"), [(Phase.INACTIVE, False), (Phase.INACTIVE, True), (Phase.FAILED, True)]
+)
+def test_what_was_no_death_is_dated_by_when_the_unit_came_to_rest(phase: Phase, by_request: bool) -> None:
+    host = running()
+    ended = dead(phase=phase, at=after(seconds(1)), since=NOON + seconds(2), by_request=by_request)
+    host.sees(ended, at=after(seconds(3)))
+    assert host.row().since == NOON + seconds(2)
+
+
+def test_what_waits_for_its_turn_does_so_from_now_on() -> None:
+    host = running()
+    host.sees(state(Phase.QUEUED, since=NOON + seconds(1), ended_at=NOON + seconds(1)), at=after(seconds(3)))
+    assert host.row().since == NOON + seconds(3)
 
 
 def test_it_is_so_since_the_status_and_the_reason_are_what_they_are() -> None:
     host = running()
     host.sees(alive(status_text="42 bars"), at=after(minutes(5)))
     assert host.row().since == NOON
-    host.learns(holds={"sma": Hold("sma", "r", "ada", NOON)})
+    host.learns(holds={"sma": HOLD})
     host.sees(at=after(minutes(6)))
     assert (host.row().status, host.row().since) == (Status.ERROR, NOON + minutes(6))
     host.sees(state(Phase.INACTIVE), at=after(minutes(7)))
@@ -296,9 +314,13 @@ def test_a_stop_is_told_with_who_asked_for_it() -> None:
 LOCK = Lock(Status.RUNNING, 90, "known", "ada", NOON + minutes(5))
 
 
+def locks(host: Host, lock: Lock | None = LOCK) -> None:
+    host.learns(rows={"sma": replace(host.row(), lock=lock)})
+
+
 def locked() -> Host:
     host = running()
-    host.learns(rows={"sma": replace(host.row(), lock=LOCK)})
+    locks(host)
     host.sees(dead(), at=after(seconds(1)))
     return host
 
@@ -318,7 +340,7 @@ def test_what_changes_behind_a_lock_is_an_event() -> None:
 
 def test_a_lock_stops_no_remedy() -> None:
     host = locked()
-    host.learns(holds={"sma": Hold("sma", "r", "ada", NOON)})
+    host.learns(holds={"sma": HOLD})
     assert kinds(host.sees()) == [("sma", ActionKind.STOP)]
 
 
@@ -329,7 +351,38 @@ def test_a_lock_ends_in_time_and_wakes_for_it() -> None:
     assert host.sees().wakes == {"sma": MONO + minutes(5)}
     (event,) = host.sees(at=after(minutes(5))).events
     assert (host.row().status, host.row().reason, host.row().lock) == (Status.ERROR, Reason.CRASHED, None)
-    assert (event.before, event.after) == (Status.RUNNING, Status.ERROR)
+    assert (event.before, event.after, event.by) == (Status.RUNNING, Status.ERROR, "supervise")
+
+
+def test_a_lock_is_so_since_it_began_whatever_changes_behind_it() -> None:
+    host = running()
+    locks(host)
+    host.sees(at=after(minutes(1)))
+    assert host.row().since == NOON + minutes(1)
+    host.sees(dead(at=after(minutes(2))), at=after(minutes(2)))
+    host.sees(alive("b", restarts=1), at=after(minutes(3)))
+    assert (host.row().reason, host.row().since) == (Reason.LOCKED, NOON + minutes(1))
+
+
+def test_after_a_lock_it_is_so_since_what_is_observed_was_first_seen() -> None:
+    host = running()
+    locks(host)
+    host.sees(at=after(minutes(1)))
+    host.sees(dead(at=after(minutes(2))), at=after(minutes(2)))
+    host.sees(at=after(minutes(4)))
+    host.sees(at=after(minutes(5)))
+    assert (host.row().reason, host.row().since) == (Reason.CRASHED, NOON + minutes(2))
+    host.sees(at=after(minutes(6)))
+    assert host.row().since == NOON + minutes(2)
+
+
+def test_after_a_lock_that_ended_with_its_boot_it_is_so_since_that_of_this_one() -> None:
+    host = running()
+    locks(host)
+    host.sees(at=after(minutes(1)))
+    booted = Instant(NOON + minutes(9), minutes(1), minutes(1), "boot-2")
+    host.sees(alive("b", start=booted, since=booted.wall), at=booted)
+    assert (host.row().reason, host.row().since) == (Reason.AS_WANTED, booted.wall)
 
 
 # --- Signs of life ----------------------------------------------------------------------------------------------------
@@ -350,6 +403,22 @@ def test_of_an_agent_that_gives_no_sign_it_is_when_it_was_last_seen_active() -> 
     assert (host.row().last_heartbeat, host.row().source) == (NOON + seconds(5), Source.OBSERVED)
     host.sees(alive(phase=Phase.STOPPING), at=after(seconds(10)))
     assert (host.row().last_heartbeat, host.row().source) == (NOON + seconds(5), Source.OBSERVED)
+
+
+def test_the_last_heartbeat_does_not_go_back_to_an_older_sign() -> None:
+    host = running()
+    host.sees(alive(), at=after(seconds(9)))
+    host.sees(alive(last_ping=MONO + seconds(2), status_text="a"), at=after(seconds(10)))
+    assert (host.row().last_heartbeat, host.row().source) == (NOON + seconds(9), Source.OBSERVED)
+    host.sees(alive(last_ping=MONO + seconds(20)), at=after(seconds(20)))
+    assert (host.row().last_heartbeat, host.row().source) == (NOON + seconds(20), Source.PING)
+
+
+def test_a_last_heartbeat_that_lies_in_the_future_gives_way() -> None:
+    host = running()
+    host.learns(rows={"sma": replace(host.row(), last_heartbeat=NOON + minutes(60))})
+    host.sees(alive(last_ping=MONO + seconds(9)), at=after(seconds(10)))
+    assert (host.row().last_heartbeat, host.row().source) == (NOON + seconds(9), Source.PING)
 
 
 @pytest.mark.parametrize("phase", [Phase.ABSENT, Phase.INACTIVE, Phase.FAILED])
@@ -427,35 +496,98 @@ def test_what_is_on_probation_is_looked_at_when_it_has_settled() -> None:
     assert host.sees(at=after(minutes(1))).wakes == {}
 
 
-def test_a_remedy_is_looked_at_when_it_is_due_and_never_in_the_past() -> None:
-    host = Host(AGENT, settled=frozenset({"sma"}))
-    idle = state(Phase.INACTIVE, enabled=True)
-    assert host.sees(idle).wakes == {"sma": MONO + seconds(5)}
-    assert host.sees(at=after(seconds(3))).wakes == {"sma": MONO + seconds(5)}
+def booted() -> Host:
+    """A host whose one agent has not been started by its boot, of which we have only begun to hear."""
+    return Host(AGENT, settled=frozenset({"sma"}), host=HostFacts(listening_since=MONO, may_act=True))
+
+
+NEVER_STARTED = state(Phase.INACTIVE, enabled=True)
+
+
+def test_what_was_not_started_is_looked_at_when_that_is_wrong() -> None:
+    host = booted()
+    assert host.sees(NEVER_STARTED).wakes == {"sma": MONO + seconds(5)}
+    assert host.sees(at=after(seconds(5) - MOMENT)).wakes == {"sma": MONO + seconds(5)}
+    assert host.row().reason is Reason.NOT_STARTED
     assert kinds(host.sees(at=after(seconds(5)))) == [("sma", ActionKind.START)]
+    assert host.row().reason is Reason.NOT_RUNNING
+
+
+def test_what_a_person_asked_to_start_is_looked_at_when_that_should_have_come_about() -> None:
+    asked = Intent(IntentKind.START, "sma", "ada", NOON, NOW.boot, MONO)
+    host = Host(AGENT, intents={"sma": asked})
+    assert host.sees(NEVER_STARTED, at=after(seconds(2))).wakes == {"sma": MONO + seconds(5)}
+    assert kinds(host.sees(at=after(seconds(5)))) == [("sma", ActionKind.START)]
+
+
+def test_what_was_started_in_this_boot_is_not_looked_at_for_that() -> None:
+    host = booted()
+    host.sees(alive())
+    assert host.sees(dead(phase=Phase.INACTIVE)).wakes == {}
+    assert host.sees(NEVER_STARTED, at=after(seconds(1))).wakes == {}
+
+
+def test_what_waits_for_its_next_try_is_not_looked_at_all_the_time() -> None:
+    host = booted()
+    host.sees(NEVER_STARTED)
+    host.sees(at=after(seconds(5)))
+    due = host.sees(at=after(seconds(6))).wakes["sma"]
+    assert due - MONO > minutes(2)
+    assert host.sees(at=after(due - MONO)).actions != ()
+
+
+def test_a_hold_is_looked_at_when_its_agent_should_be_down() -> None:
+    host = running()
+    host.learns(holds={"sma": replace(HOLD, at=NOON)})
+    assert host.sees().wakes == host.sees(at=after(seconds(3))).wakes == {"sma": MONO + seconds(5)}
+    assert (host.row().status, host.row().reason) == (Status.STOPPING, Reason.HELD)
+    assert kinds(host.sees(at=after(seconds(5) - MOMENT))) == []
+    assert kinds(host.sees(at=after(seconds(5)))) == [("sma", ActionKind.STOP)]
+    assert (host.row().status, host.row().reason) == (Status.ERROR, Reason.HELD)
+
+
+def test_a_hold_of_what_is_down_need_not_be_looked_at() -> None:
+    held = {"sma": replace(HOLD, at=NOON)}
+    assert wake(AGENT, state(Phase.INACTIVE), holds=held) is None
+    assert wake(AGENT, alive(), holds={"sma": HOLD}, host=HostFacts()) is None
 
 
 # --- What is done -----------------------------------------------------------------------------------------------------
 
 
 def test_a_missed_start_is_made_up_for_once() -> None:
-    host = Host(AGENT, settled=frozenset({"sma"}))
-    idle = state(Phase.INACTIVE, enabled=True)
-    host.sees(idle)
+    host = booted()
+    host.sees(NEVER_STARTED)
     decision = host.sees(at=after(seconds(5)))
     assert decision.actions == (Action(ActionKind.START, "sma", "agent@sma.service", "NotRunning"),)
     assert host.row().next_try is not None
-    assert host.sees(Observation(idle, frozenset(), (), acting=True)) == Decision({})
+    assert host.sees(Observation(NEVER_STARTED, frozenset(), (), acting=True)) == Decision({})
 
 
-def test_the_five_seconds_count_from_when_it_was_first_seen_so() -> None:
-    host = Host(AGENT, settled=frozenset({"sma"}))
-    idle = state(Phase.INACTIVE, enabled=True)
-    host.sees(idle)
-    host.sees(state(Phase.QUEUED), at=after(seconds(3)))
-    host.sees(idle, at=after(seconds(4)))
-    assert host.sees(at=after(seconds(8))).actions == ()
-    assert kinds(host.sees(at=after(seconds(9)))) == [("sma", ActionKind.START)]
+def test_what_was_stopped_with_another_is_so_until_it_is_up_again_whatever_becomes_of_the_other() -> None:
+    host = running()
+    stopped = dead(phase=Phase.INACTIVE, by_request=True)
+
+    def sees(at: Instant, **required: Requirement) -> Reason:
+        host.sees(Observation(stopped, frozenset(), (), requirements=required), at=at)
+        return host.row().reason
+
+    assert sees(after(seconds(1)), feed=Requirement(False)) is Reason.DEPENDENCY_STOPPED
+    assert sees(after(minutes(1)), feed=Requirement(False)) is Reason.DEPENDENCY_STOPPED
+    assert sees(after(minutes(2)), feed=Requirement(True), ask=Requirement(True)) is Reason.DEPENDENCY_STOPPED
+    assert "together with feed, which" in host.row().message
+    host.sees(alive("b", start=after(minutes(3))), at=after(minutes(3)))
+    stopped = dead("b", phase=Phase.INACTIVE, by_request=True, start=after(minutes(3)), at=after(minutes(4)))
+    assert sees(after(minutes(4)), feed=Requirement(True)) is Reason.STOPPED_BY_OPERATOR
+
+
+def test_a_first_word_of_whom_it_was_stopped_with_stays() -> None:
+    host = running()
+    stopped = dead(phase=Phase.INACTIVE, by_request=True)
+    host.sees(Observation(stopped, frozenset(), (), requirements={"feed": Requirement(False)}))
+    both = {"ask": Requirement(False, NOON), "feed": Requirement(False)}
+    assert nothing(host.sees(Observation(stopped, frozenset(), (), requirements=both), at=after(seconds(1))))
+    assert host.row().past.stopped_with == "feed"
 
 
 def test_what_is_given_up_is_tried_again_on_probation() -> None:
@@ -675,7 +807,7 @@ def test_the_last_that_is_silent_is_restarted_when_the_others_are_well() -> None
 
 def test_others_are_helped_while_many_are_silent() -> None:
     host = fleet(4)
-    host.learns(holds={"a3": Hold("a3", "r", "ada", NOON)})
+    host.learns(holds={"a3": replace(HOLD, name="a3")})
     assert kinds(silence(host, 3)) == [("a3", ActionKind.STOP)]
 
 

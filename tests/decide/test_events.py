@@ -103,6 +103,15 @@ def test_behind_a_stop_is_who_asked_for_it_if_that_is_known(intent: Intent | Non
     assert behind(intent, **stopped(who)) == by
 
 
+@pytest.mark.parametrize(
+    ("intent", "who", "by"),
+    [(stop("ada"), "ada", "ada"), (stop("ada", IntentKind.START), "ada", "somebody"), (stop("ad"), "ada", "somebody")],
+)
+def test_behind_what_is_to_stay_down_is_who_wants_it_so(intent: Intent, who: str, by: str) -> None:
+    words = f"It exited with code 1; since then {who} wants it to stay down: fees."
+    assert behind(intent, **{**stopped(who), "message": words}) == by
+
+
 @pytest.mark.parametrize("reason", [Reason.QUARANTINED, Reason.CRASH_LOOPING, Reason.NOT_OBSERVED])
 def test_behind_what_we_make_out_are_we(reason: Reason) -> None:
     assert behind(stop("ada"), status=Status.ERROR, reason=reason) == "supervise"
@@ -111,6 +120,18 @@ def test_behind_what_we_make_out_are_we(reason: Reason) -> None:
 @pytest.mark.parametrize("reason", [Reason.CRASHED, Reason.AS_WANTED, Reason.STARTING, Reason.EXITED_CLEANLY])
 def test_behind_all_else_is_the_manager(reason: Reason) -> None:
     assert behind(stop("ada"), reason=reason) == "systemd"
+
+
+@pytest.mark.parametrize("reason", [Reason.AGENT_ERROR, Reason.AGENT_WARNING, Reason.AGENT_WAITING])
+def test_behind_what_the_agent_says_of_itself_is_the_agent(reason: Reason) -> None:
+    assert behind(status=Status.WARNING, reason=reason) == "the agent"
+
+
+@pytest.mark.parametrize("reason", [Reason.CRASHED, Reason.AGENT_ERROR, Reason.STOPPED_BY_OPERATOR])
+def test_behind_the_end_of_a_lock_are_we(reason: Reason) -> None:
+    locked = row(reason=Reason.LOCKED, observed_reason=reason)
+    shown = row(status=Status.ERROR, reason=reason, message="ada stopped it.")
+    assert status_event(locked, shown, at=NOON, intent=stop("ada")).by == "supervise"
 
 
 def test_behind_what_is_locked_is_who_locked_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -41,7 +42,7 @@ from tests.nouns import NOON, NOW, after, alive, copy, dead, minutes, seconds, s
 
 AGENT = spec()
 JOB = spec(schedule=Schedule(("*-*-* 04:00:00 UTC",)))
-HOLD = Hold("sma", "too many orders", "ada", NOON)
+HOLD = Hold("sma", "too many orders", "ada", NOON - timedelta(minutes=1))
 COPY = (copy(),)
 LEFT = frozenset({ProcessId(12, 1), ProcessId(7, 1)})
 CRASH: dict[str, Any] = {"cause": Cause.EXIT_CODE, "exit": Exit(code=3), "started_at": NOON}
@@ -103,10 +104,44 @@ def test_held_and_not_begun_is_as_it_should_be(phase: Phase) -> None:
     assert said(seen(phase), hold=HOLD) == (Status.STOPPED, Reason.HELD)
 
 
-@pytest.mark.parametrize("phase", [ACTIVE, STARTING, STOPPING, RESTARTING])
+@pytest.mark.parametrize("phase", [ACTIVE, STARTING, RESTARTING])
 def test_held_and_up_is_an_error(phase: Phase) -> None:
     assert said(seen(phase), hold=HOLD) == (Status.ERROR, Reason.HELD)
     assert f"yet its unit is {phase.value}" in message(seen(phase), hold=HOLD)
+
+
+def held_for(age: timedelta) -> Hold:
+    return replace(HOLD, at=NOON - age)
+
+
+@pytest.mark.parametrize("phase", [ACTIVE, STARTING, STOPPING, RESTARTING])
+def test_what_has_just_been_held_is_being_stopped(phase: Phase) -> None:
+    assert verdict(seen(phase), hold=held_for(timedelta())) == Verdict(
+        Status.STOPPING, Reason.HELD, "It is held by ada: too many orders; it is being stopped."
+    )
+
+
+@pytest.mark.parametrize(
+    ("age", "status"),
+    [
+        (-seconds(1) - MOMENT, Status.ERROR),
+        (-seconds(1), Status.STOPPING),
+        (seconds(5) - MOMENT, Status.STOPPING),
+        (seconds(5), Status.ERROR),
+    ],
+)
+def test_a_hold_is_new_for_five_seconds(age: timedelta, status: Status) -> None:
+    assert said(seen(ACTIVE), hold=held_for(age)) == (status, Reason.HELD)
+    assert said(seen(STOPPING), hold=held_for(age)) == (Status.STOPPING, Reason.HELD)
+
+
+@pytest.mark.parametrize("phase", [ABSENT, INACTIVE, FAILED, QUEUED])
+def test_what_has_just_been_held_and_is_down_is_stopped(phase: Phase) -> None:
+    assert said(seen(phase), hold=held_for(timedelta())) == (Status.STOPPED, Reason.HELD)
+
+
+def test_what_has_just_been_held_while_a_copy_runs_outside_is_an_error() -> None:
+    assert said(seen(ACTIVE, outside=COPY), hold=held_for(timedelta())) == (Status.ERROR, Reason.HELD)
 
 
 @pytest.mark.parametrize("phase", [INACTIVE, ACTIVE])
@@ -237,19 +272,46 @@ def test_what_should_have_been_started_and_lacks_what_it_requires_waits_for_that
 @pytest.mark.parametrize("apart", [TOGETHER, -TOGETHER, timedelta()])
 def test_what_was_stopped_together_with_what_it_requires_says_so(apart: timedelta) -> None:
     stopped = seen(INACTIVE, by_request=True, ended_at=NOON, requires={NEEDED: Requirement(False, NOON + apart)})
-    assert said(stopped) == (Status.ERROR, Reason.DEPENDENCY_STOPPED)
-    assert message(stopped) == f"It was stopped together with {NEEDED}, which it requires."
+    later = after(minutes(1))
+    assert said(stopped, now=later) == (Status.ERROR, Reason.DEPENDENCY_STOPPED)
+    assert message(stopped, now=later) == (
+        f"It was stopped together with {NEEDED}, which it requires; `supervise start sma` starts it."
+    )
 
 
 @pytest.mark.parametrize("apart", [TOGETHER + MOMENT, -TOGETHER - MOMENT])
 def test_what_was_stopped_at_another_time_was_stopped_by_itself(apart: timedelta) -> None:
     stopped = seen(INACTIVE, by_request=True, ended_at=NOON, requires={NEEDED: Requirement(False, NOON + apart)})
+    assert said(stopped, now=after(minutes(1))) == (Status.STOPPED, Reason.STOPPED_BY_OPERATOR)
+
+
+@pytest.mark.parametrize(
+    ("since", "active", "reason"),
+    [
+        (timedelta(), False, Reason.DEPENDENCY_STOPPED),
+        (TOGETHER, False, Reason.DEPENDENCY_STOPPED),
+        (TOGETHER + MOMENT, False, Reason.STOPPED_BY_OPERATOR),
+        (timedelta(), True, Reason.STOPPED_BY_OPERATOR),
+    ],
+)
+def test_what_has_just_been_stopped_and_lacks_what_it_requires_is_stopped_together_with_it(
+    since: timedelta, active: bool, reason: Reason
+) -> None:
+    stopped = seen(INACTIVE, by_request=True, ended_at=NOON, requires={NEEDED: Requirement(active)})
+    assert said(stopped, now=after(since))[1] is reason
+
+
+def test_of_a_stop_of_unknown_time_nobody_says_what_it_was_together_with() -> None:
+    stopped = seen(INACTIVE, by_request=True, requires={NEEDED: Requirement(False, NOON)})
     assert said(stopped) == (Status.STOPPED, Reason.STOPPED_BY_OPERATOR)
 
 
-def test_a_requirement_of_which_no_end_is_known_took_nothing_with_it() -> None:
-    stopped = seen(INACTIVE, by_request=True, ended_at=NOON, requires={NEEDED: Requirement(False)})
-    assert said(stopped) == (Status.STOPPED, Reason.STOPPED_BY_OPERATOR)
+def test_what_it_was_stopped_together_with_is_remembered() -> None:
+    stopped = seen(INACTIVE, by_request=True, ended_at=NOON, requires={NEEDED: Requirement(True)})
+    past = Past(stopped_with="agent@other.service")
+    assert said(stopped, past=past, now=after(minutes(9)))[1] is Reason.DEPENDENCY_STOPPED
+    assert "together with agent@other.service," in message(stopped, past=past)
+    assert said(stopped, past=past, intent=intent())[1] is Reason.STOPPED_BY_OPERATOR
 
 
 # --- 10: stopped by a person ------------------------------------------------------------------------------------------
@@ -272,6 +334,22 @@ def test_who_asked_for_a_stop_is_named_with_the_reason() -> None:
     asked = intent(reason="maintenance")
     assert said(stopped, intent=asked) == (Status.STOPPED, Reason.STOPPED_BY_OPERATOR)
     assert message(stopped, intent=asked) == "ada stopped it: maintenance; it exited with code 3."
+
+
+def test_what_had_ended_by_itself_before_a_person_wanted_it_down_says_both() -> None:
+    ended = Observation(dead(phase=INACTIVE, start=BEFORE, at=after(-MOMENT), exit=Exit(code=1)))
+    assert said(ended, intent=intent()) == (Status.STOPPED, Reason.STOPPED_BY_OPERATOR)
+    assert message(ended, intent=intent()) == "It exited with code 1; since then ada wants it to stay down."
+    why = intent(reason="maintenance")
+    assert message(ended, intent=why).endswith("; since then ada wants it to stay down: maintenance.")
+
+
+@pytest.mark.parametrize(
+    ("at", "by_request"), [(NOW, False), (after(-SECOND), True)], ids=["ended-with-it", "by-request"]
+)
+def test_what_ended_by_its_stop_was_stopped(at: Instant, by_request: bool) -> None:
+    ended = Observation(dead(phase=INACTIVE, start=BEFORE, at=at, by_request=by_request))
+    assert message(ended, intent=intent()) == "ada stopped it; it exited with code 3."
 
 
 def test_a_stop_of_what_had_not_run_is_one_as_well() -> None:
@@ -346,6 +424,15 @@ def test_after_a_quarantine_one_death_is_enough() -> None:
     assert message(observation, past=many).startswith("It died 5 times")
 
 
+def test_after_a_quarantine_one_death_is_enough_also_where_no_loop_is_looked_for() -> None:
+    off = spec(restart=Restart(loop=None))
+    for number in (1, 9):
+        past = Past(deaths=(NOW.monotonic,) * number, half_open=True)
+        assert said(Observation(dead()), spec=off, past=past) == (Status.ERROR, Reason.CRASH_LOOPING)
+        assert message(Observation(dead()), spec=off, past=past).startswith("It died again after it was tried once")
+    assert said(Observation(dead()), spec=off, past=Past(half_open=True))[1] is Reason.CRASHED
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -418,13 +505,35 @@ def test_a_failed_unit_says_whether_systemd_gave_up(gave_up: bool | None, then: 
 # --- 15 and 16: inactive ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("why", [{"settled": True}, {"intent": intent(IntentKind.START)}])
+LISTENING = HostFacts(listening_since=NOW.monotonic)
+
+
+@pytest.mark.parametrize(
+    "why", [{"settled": True}, {"intent": intent(IntentKind.START, at=BEFORE)}], ids=["settled", "asked"]
+)
 def test_what_should_have_been_started_and_was_not_is_not_running(why: dict[str, Any]) -> None:
     idle = seen(INACTIVE, enabled=True)
     assert said(idle, **why) == (Status.STOPPED, Reason.NOT_RUNNING)
     assert message(idle, **why) == "It should have been started, and was not."
     blocked = message(idle, past=Past(blocked="a copy runs"), **why)
     assert blocked == "It should have been started, and was not; it is not started: a copy runs."
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        {"settled": True, "host": LISTENING},
+        {"intent": intent(IntentKind.START)},
+        {"settled": True, "intent": intent(IntentKind.START)},
+        {"intent": intent(IntentKind.START), "host": HostFacts(listening_since=timedelta())},
+    ],
+    ids=["since-we-listen", "since-it-was-asked-for", "asked-though-settled", "asked-though-listening-for-long"],
+)
+def test_its_manager_has_five_seconds_to_start_it(why: dict[str, Any]) -> None:
+    idle = seen(INACTIVE, enabled=True)
+    early, late = after(seconds(5) - MOMENT), after(seconds(5))
+    assert said(idle, now=early, **why) == (Status.STOPPED, Reason.NOT_STARTED)
+    assert said(idle, now=late, **why) == (Status.STOPPED, Reason.NOT_RUNNING)
 
 
 @pytest.mark.parametrize(
@@ -661,6 +770,18 @@ def test_a_unit_that_is_not_as_installed_has_drifted(unit: dict[str, Any], words
 @pytest.mark.parametrize(("text", "words"), [("42 bars", "42 bars"), ("", "It runs as wanted.")])
 def test_all_well_is_running_in_the_agents_own_words(text: str, words: str) -> None:
     assert verdict(seen(ACTIVE, status_text=text)) == Verdict(Status.RUNNING, Reason.AS_WANTED, words)
+
+
+def test_its_last_beat_speaks_for_it_and_not_what_it_told_the_manager_before() -> None:
+    unit = alive(start=BEFORE, status_text="42 bars")
+    assert message(beating(unit, activity="page 3")) == "page 3"
+    assert message(beating(unit)) == "It runs as wanted."
+
+
+def test_a_beat_of_a_former_life_does_not_speak_for_it() -> None:
+    old = after(-MOMENT, BEFORE)
+    assert message(beating(alive(start=BEFORE, status_text="42 bars"), at=old, activity="page 3")) == "42 bars"
+    assert message(beating(alive(start=BEFORE), at=old, activity="page 3")) == "It runs as wanted."
 
 
 # --- Order: two rules are true, the first one speaks ------------------------------------------------------------------

@@ -225,6 +225,14 @@ def test_an_ending_is_over_with_the_next_start(phase: Phase) -> None:
     assert followed(dead(phase=Phase.INACTIVE), state(phase)).ending is None
 
 
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.ACTIVE])
+def test_whom_it_was_stopped_with_is_remembered_until_it_is_up_again(phase: Phase) -> None:
+    with_it = replace(FRESH, stopped_with="agent@feed.service")
+    assert folded(state(Phase.INACTIVE), with_it) == with_it
+    assert folded(dead(phase=Phase.INACTIVE, by_request=True), with_it).stopped_with == with_it.stopped_with
+    assert folded(state(phase), with_it) == FRESH
+
+
 # --- Waits ------------------------------------------------------------------------------------------------------------
 
 GIVEN_UP = dead(phase=Phase.FAILED, gave_up=True)

@@ -14,6 +14,7 @@ from supervise.model import (
     Action,
     ActionKind,
     AgentSpec,
+    Hold,
     HostFacts,
     Intent,
     IntentKind,
@@ -154,6 +155,12 @@ def test_what_is_held_and_up_or_coming_up_is_stopped(phase: Phase) -> None:
     assert kind(done(Reason.HELD, state(phase))) is ActionKind.STOP
 
 
+@pytest.mark.parametrize(("age", "wanted"), [(seconds(5), ActionKind.STOP), (seconds(5) - MOMENT, None)])
+def test_whoever_holds_it_has_five_seconds_to_stop_it(age: timedelta, wanted: ActionKind | None) -> None:
+    case = Case(AGENT, Observation(alive()), NOW, hold=Hold("sma", "r", "ada", NOON - age), past=LONG_SEEN, host=HERE)
+    assert kind(remedy(Verdict(Status.ERROR, Reason.HELD, "."), case, alive())) is wanted
+
+
 def test_without_a_moment_for_the_next_try_there_is_none() -> None:
     assert done(Reason.QUARANTINED, GIVEN_UP) == Remedy(None, LONG_SEEN)
 
@@ -166,17 +173,14 @@ def test_a_refused_start_waits_for_all_that_it_requires(required: dict[str, Requ
     assert done(Reason.DEPENDENCY_FAILED, IDLE, requirements=required) == Remedy(None, LONG_SEEN)
 
 
-def test_the_manager_has_five_seconds_to_start_what_it_should_have_started() -> None:
-    due = replace(LONG_SEEN, seen_since=MONO - seconds(5))
-    early = replace(LONG_SEEN, seen_since=MONO - seconds(5) + MOMENT)
-    assert kind(done(Reason.NOT_RUNNING, IDLE, due)) is ActionKind.START
-    assert done(Reason.NOT_RUNNING, IDLE, early) == Remedy(None, early, MONO + MOMENT)
-    unseen = replace(LONG_SEEN, seen_since=None)
-    assert done(Reason.NOT_RUNNING, IDLE, unseen) == Remedy(None, unseen, MONO + seconds(5))
+@pytest.mark.parametrize("seen_since", [None, MONO])
+def test_what_should_have_been_started_is_started_at_once_however_long_it_was_seen(seen_since: Any) -> None:
+    assert kind(done(Reason.NOT_RUNNING, IDLE, replace(LONG_SEEN, seen_since=seen_since))) is ActionKind.START
 
 
-def test_seen_since_the_machine_started_is_seen_for_long() -> None:
-    assert kind(done(Reason.NOT_RUNNING, IDLE, replace(LONG_SEEN, seen_since=timedelta()))) is ActionKind.START
+def test_while_its_manager_may_be_about_to_start_it_nothing_is_done() -> None:
+    soon = HostFacts(listening_since=MONO - seconds(5) + MOMENT, may_act=True)
+    assert done(Reason.NOT_RUNNING, IDLE, host=soon) == Remedy(None, LONG_SEEN)
 
 
 def test_what_need_not_run_is_not_started() -> None:
@@ -184,7 +188,7 @@ def test_what_need_not_run_is_not_started() -> None:
 
 
 def test_a_start_that_a_person_asked_for_and_that_did_not_come_about_is_made_up_for() -> None:
-    asked = Intent(IntentKind.START, "sma", "ada", NOON, NOW.boot, MONO)
+    asked = Intent(IntentKind.START, "sma", "ada", NOON, NOW.boot, MONO - seconds(5))
     case = Case(AGENT, Observation(IDLE), NOW, past=LONG_SEEN, host=HERE, intent=asked)
     assert kind(remedy(Verdict(Status.STOPPED, Reason.NOT_RUNNING, "."), case, IDLE)) is ActionKind.START
 
@@ -228,15 +232,32 @@ def test_any_other_start_waits_longer_each_time_also_without_a_quarantine(reason
 # --- What became of it ------------------------------------------------------------------------------------------------
 
 START = Action(ActionKind.START, "sma", "agent@sma.service", "NotRunning")
+STOP = Action(ActionKind.STOP, "sma", "agent@sma.service", "Held")
 ASKED = Past(boot=NOW.boot, asked=True, attempts=1, not_before=MONO, blocked="a copy ran")
 
 
-def test_what_was_done_is_not_done_again_before_it_can_be_seen() -> None:
-    after = concluded(row(past=ASKED), START, Outcome(True), now=NOW)
+def test_a_stop_is_not_made_again_before_it_can_be_seen() -> None:
+    after = concluded(row(past=ASKED), STOP, Outcome(True), now=NOW)
     assert after == row(past=replace(ASKED, not_before=MONO + seconds(2), blocked=""))
+
+
+@pytest.mark.parametrize("kind", [ActionKind.START, ActionKind.RESET_AND_START, ActionKind.RESTART])
+def test_after_a_start_that_came_about_nothing_need_wait(kind: ActionKind) -> None:
+    after = concluded(row(past=ASKED), replace(START, kind=kind), Outcome(True), now=NOW)
+    assert after == row(past=replace(ASKED, not_before=None, blocked=""))
 
 
 @pytest.mark.parametrize(("denied", "wait"), [(False, seconds(10)), (True, minutes(5))])
 def test_what_came_to_nothing_is_remembered_with_its_reason_and_waits(denied: bool, wait: timedelta) -> None:
     after = concluded(row(past=ASKED), START, Outcome(False, "a copy runs.", denied=denied), now=NOW)
     assert after == row(past=replace(ASKED, asked=False, not_before=MONO + wait, blocked="a copy runs"))
+
+
+def test_a_start_that_was_not_made_is_due_again_soon_and_no_try() -> None:
+    tried = replace(ASKED, attempts=3, half_open=True, retry_at=MONO + minutes(8), next_try=NOON + minutes(8))
+    unmade = concluded(row(past=tried), START, Outcome(False, "a copy runs.", unmade=True), now=NOW).past
+    soon = MONO + seconds(10)
+    assert (unmade.attempts, unmade.half_open, unmade.retry_at, unmade.not_before) == (2, False, soon, soon)
+    assert (unmade.next_try, unmade.blocked) == (NOON + seconds(10), "a copy runs")
+    stopped = concluded(row(past=tried), STOP, Outcome(False, "it is locked", unmade=True), now=NOW).past
+    assert (stopped.attempts, stopped.half_open, stopped.retry_at) == (3, True, tried.retry_at)

@@ -130,7 +130,7 @@ class Chance(random.Random):
         long_ago = NOW.monotonic - seconds(self.randint(0, 100))
         at = after(self.moment())
         return {
-            "holds": {name: Hold(name, "too many orders", "ada", NOON) for name in self.some(NAMES)},
+            "holds": {name: Hold(name, "too many orders", "ada", NOON + self.moment()) for name in self.some(NAMES)},
             "intents": {
                 name: Intent(self.choice(tuple(IntentKind)), name, "ada", at.wall, at.boot, at.monotonic)
                 for name in self.some(NAMES)
@@ -138,6 +138,7 @@ class Chance(random.Random):
             "settled": frozenset(NAMES) - set(self.some(NAMES)),
             "host": HostFacts(
                 disturbed=self.choice((None, long_ago)),
+                listening_since=self.choice((None, long_ago)),
                 unseen_since=long_ago if self.once_in(8) else None,
                 may_act=not self.once_in(8),
             ),

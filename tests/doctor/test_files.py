@@ -393,6 +393,44 @@ def test_alerts_that_fail_are_a_warning_with_their_last_error(there: Installatio
     ]
 
 
+@pytest.mark.parametrize(
+    ("where", "named"),
+    [
+        ({"url": "https://bob:pw@hooks.example:8443/agents?token=T0"}, "webhook hooks.example:8443/agents"),
+        ({"url_file": Path("/etc/supervise/hook")}, 'webhook (address in "/etc/supervise/hook")'),
+    ],
+)
+def test_whom_alerts_do_not_reach_is_named_as_in_the_file_and_without_secrets(
+    there: Installation, folder: Path, where: dict[str, Any], named: str
+) -> None:
+    target = AlertTarget("trading/webhook-1", AlertKind.WEBHOOK, **where)
+    one = {"failing": True, "last_error": "HTTP 410", "dropped": 2}
+    there = replace(
+        there,
+        manifests=(manifest(folder=folder, alerts=(target,)),),
+        info={**WELL, "alerts": {"trading/webhook-1": one}},
+    )
+    failing = only(alerts(there), "Nobody is told")
+    assert failing.text == f"Nobody is told by {named}: HTTP 410."
+    assert failing.advice == "See that its address is right and can be reached from here."
+    assert only(alerts(there), "dropped").text == f"2 alerts to {named} were dropped."
+
+
+@pytest.mark.parametrize("why", ["Permission denied", "it is empty"])
+def test_a_file_that_the_reconciler_could_not_read_is_what_is_to_be_repaired(
+    there: Installation, folder: Path, why: str
+) -> None:
+    there, file = with_alerts(there, folder)
+    one = {"failing": True, "last_error": f'cannot read "{file}": {why}', "dropped": 0}
+    finding = only(alerts(replace(there, info={**WELL, "alerts": {"trading/webhook-1": one}})), "Nobody is told")
+    assert "address is right" not in finding.advice
+    if why == "it is empty":
+        assert (finding.advice, finding.command) == (f'See what is in "{file}".', "")
+    else:
+        assert "cannot be read" in finding.advice
+        assert finding.command == f"chgrp supervise {file} && chmod 640 {file}"
+
+
 @pytest.mark.parametrize(("length", "enough"), [(10, False), (63, False), (64, True), (512, True)])
 def test_a_short_queue_of_beats_is_noted_with_the_line_that_makes_it_longer(
     there: Installation, tmp_path: Path, length: int, enough: bool

@@ -148,6 +148,15 @@ def test_a_file_of_ours_that_was_lost_is_added_again() -> None:
     assert files_of(made, Kind.ADD) == {DROP_IN}
 
 
+def test_what_cannot_be_looked_at_is_named_and_not_called_missing() -> None:
+    disk = installed(SMA)
+    files = {path: content for path, content in disk.files.items() if path != DROP_IN}
+    made = planned(target(SMA), replace(disk, files=files, unseen=frozenset({DROP_IN, Path("/of/nobody"), TIMER})))
+    assert not made.pending
+    assert made.notes == (f"cannot be seen without root: {DROP_IN}",)
+    assert planned(target(SMA), replace(disk, files=files)).pending
+
+
 def test_an_interrupted_install_is_never_an_empty_plan() -> None:
     assert not planned(target(SMA), installed(SMA, interrupted=True)).empty
 

@@ -45,6 +45,7 @@ def due_for_a_start(folder: Path) -> Rig:
     """An agent that was installed before this boot and that nobody has started."""
     rig = Rig(folder, spec())
     rig.install(spec(), settled=frozenset({"sma"}))
+    rig.reconciler.listen()
     rig.see(state(Phase.INACTIVE, cause=None))
     rig.clock.go_on(seconds(10))
     rig.take()

@@ -29,8 +29,15 @@ def daemon_enabled(places: Places) -> frozenset[str]:
 def masked_units(places: Places) -> frozenset[str]:
     if not places.units.is_dir():
         return frozenset()
-    links = (path for path in places.units.glob("agent@*") if path.is_symlink())
-    return frozenset(path.name for path in links if str(path.readlink()) == "/dev/null")
+    return frozenset(path.name for path in places.units.glob("agent@*") if _leads_to(path) == "/dev/null")
+
+
+def _leads_to(link: Path) -> str | None:
+    """None for what is no link, or is none any more."""
+    try:
+        return str(link.readlink())
+    except OSError:
+        return None
 
 
 def _names(folder: Path) -> frozenset[str]:

@@ -27,7 +27,7 @@ FAULTS: list[dict[str, Any]] = sorted(
 )
 EXTRA_UNITS = {
     "fault_broken.service": "[Service]\nType=oneshot\nExecStart=/bin/false\n",
-    "fault_needed.service": "[Service]\nExecStart=sleep infinity\n",
+    "fault_needed.service": "[Service]\nExecStart=sleep 1000001\n",
 }
 GRACE = 0.2
 """Seconds that asking over the socket itself may take on a busy machine."""
@@ -111,6 +111,14 @@ def test_a_fault_is_told_as_it_is_and_in_time(lab: Lab, fault: dict[str, Any]) -
             look_at = time.monotonic() + later["after"]
             eventually(lambda at=look_at: time.monotonic() >= at, "the time to look", timeout=later["after"] + 1)  # type: ignore[misc]
         await_row(lab, name, later, time.monotonic())
+
+
+@pytest.mark.parametrize("fault", [one for one in FAULTS if "never" in one], ids=lambda fault: fault["fault"])
+def test_nothing_false_was_said_even_in_passing(lab: Lab, fault: dict[str, Any]) -> None:
+    told = [event for event in ask(lab, "events", name=name_of(fault), limit=1000) if event["kind"] == "status"]
+    told = told[[event["reason"] for event in told].index("AsWanted") :]  # before that it may have waited its turn
+    assert [event for event in told if event["reason"] in fault["never"]] == []
+    assert [event["before"] for event in told[1:]] == [event["after"] for event in told[:-1]]
 
 
 def test_every_change_is_in_the_timeline_once(lab: Lab) -> None:

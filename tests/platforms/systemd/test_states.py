@@ -49,6 +49,22 @@ def test_two_lives_of_a_unit_are_two_incarnations() -> None:
     assert one != other
 
 
+@pytest.mark.parametrize(("job", "changes"), [("restart", True), ("stop", True), ("", False)])
+def test_a_unit_that_its_manager_is_about_to_change_says_so(job: str, changes: bool) -> None:
+    assert unit_state("x", "u", {"ActiveState": "active", "JobType": job}, boot="b").job is changes
+
+
+@pytest.mark.parametrize(("left", "by_request"), [(90, False), (100, True), (150, True), (250, False)])
+def test_that_it_left_active_first_tells_a_stop_only_of_this_life(left: int, by_request: bool) -> None:
+    """A life that never became active leaves the moment at which the one before it did."""
+    ended = {
+        **{"ActiveState": "failed", "Restart": "on-failure", "RestartUSec": 500, "Result": "exit-code"},
+        **{"ExecMainStartTimestampMonotonic": 100, "ExecMainExitTimestampMonotonic": 200, "ExecMainCode": 1},
+        **{"ActiveExitTimestampMonotonic": left, "InactiveEnterTimestampMonotonic": 260, "ExecMainStatus": 3},
+    }
+    assert unit_state("x", "u", ended, boot="b").by_request is by_request
+
+
 @pytest.mark.parametrize("nothing", [0, 2**64 - 1])
 def test_zero_and_never_are_no_moment(nothing: int) -> None:
     assert moment(nothing) is None

@@ -340,6 +340,28 @@ async def test_a_clean_end_that_is_restarted_is_told_as_that_and_not_as_a_stop(b
     assert bus.happens(ends) == [Phase.RESTARTING]
 
 
+@watched
+async def test_a_clean_end_that_is_not_restarted_is_told_as_it_is(bus: Bus) -> None:
+    ends = Moment(ended(0, code=1, status=0, result="success"), {**STOPPED.unit, "ActiveExitTimestampMonotonic": 2**40})
+    bus.watch.know(SMA, {**FIXED, **RUNNING.service, **RUNNING.unit, "Restart": "on-failure"})
+    assert bus.happens(ends) == [Phase.INACTIVE]
+
+
+@watched
+async def test_how_a_before_start_ended_is_asked_since_nobody_signals_it(bus: Bus) -> None:
+    pre = {"ExecStartPre": [["/bin/x", ["/bin/x"], False, START, START, 0, 0, 0, 0, 0]]}
+    bus.watch.know(SMA, {**FIXED, **pre, **RUNNING.service, **RUNNING.unit})
+    refused = {"ExecStartPre": [["/bin/x", ["/bin/x"], False, 0, 0, DEATH, DEATH, 9, 1, 3]]}
+    bus.answers[SMA] = {**FIXED, **refused, **life(0), **WAITS.unit, "MainPID": 0, "Result": "exit-code"}
+    assert bus.happens(Moment({**life(0), "MainPID": 0, "Result": "exit-code"}, WAITS.unit)) == []
+    await elapse()
+    await elapse()
+    (state,) = bus.told()
+    assert (bus.asked, state.phase, state.before_start, state.exit) == ([SMA], Phase.RESTARTING, True, Exit(code=3))
+    assert bus.happens(RUNS_AGAIN) == [Phase.ACTIVE]
+    assert bus.asked == [SMA]
+
+
 # --- Two signals are one moment ---------------------------------------------------------------------------------------
 
 
