@@ -43,8 +43,11 @@ def ending(state: UnitState) -> str:
     match state.cause:
         case Cause.WATCHDOG if _asked_for_it(state):
             return f"asked its watchdog to end it ({described(state.exit)})"
-        case Cause.WATCHDOG:
-            return f"sent no ping for {_seconds(state)} and was killed by its watchdog ({described(state.exit)})"
+        case Cause.WATCHDOG if state.watchdog:
+            length = f"{state.watchdog.total_seconds():g} s"
+            return f"sent no ping for {length} and was killed by its watchdog ({described(state.exit)})"
+        case Cause.WATCHDOG:  # it armed its own, and nobody knows for how long
+            return f"was ended by its watchdog ({described(state.exit).removeprefix('was ')})"
         case Cause.OUT_OF_MEMORY:
             return "ran out of memory and was killed by the kernel"
         case Cause.START_TIMEOUT:
@@ -88,7 +91,3 @@ def _asked_for_it(state: UnitState) -> bool:
         return False
     sign = max(state.started_monotonic, state.last_ping or state.started_monotonic)
     return state.ended_monotonic - sign < state.watchdog * 0.9
-
-
-def _seconds(state: UnitState) -> str:
-    return f"{state.watchdog.total_seconds():g} s" if state.watchdog else "too long"

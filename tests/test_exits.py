@@ -98,7 +98,9 @@ def test_a_watchdog_that_cannot_have_run_out_was_asked(
 
 
 def test_a_watchdog_of_unknown_length_still_reads_well() -> None:
-    assert "no ping for too long" in ending(state(Phase.FAILED, cause=Cause.WATCHDOG, exit=Exit(signal=6)))
+    assert "was ended by its watchdog (killed by SIGABRT)" in ending(
+        state(Phase.FAILED, cause=Cause.WATCHDOG, exit=Exit(signal=6))
+    )
 
 
 def test_a_stop_that_took_too_long_is_told_from_a_start_that_did() -> None:

@@ -83,7 +83,7 @@ class Case:
         """The unit, with what systemd has forgotten of one that is down."""
         assert self.seen.unit is not None
         unit = remembered(self.seen.unit, self.past)
-        if unit.cause is Cause.WATCHDOG and unit.watchdog is None:
+        if unit.cause is Cause.WATCHDOG and unit.watchdog is None and _lived_for(unit, self.spec.watchdog):
             return replace(unit, watchdog=self.spec.watchdog)  # it armed its own, and died before we could ask for it
         return unit
 
@@ -430,6 +430,12 @@ def last_sign(case: Case, unit: UnitState) -> timedelta | None:
     beat = current_beat(case.seen.beat, unit)
     signs = [moment for moment in (unit.last_ping, beat.at.monotonic if beat else None) if moment is not None]
     return max(signs, default=None)
+
+
+def _lived_for(unit: UnitState, length: timedelta | None) -> bool:
+    if length is None or unit.started_monotonic is None or unit.ended_monotonic is None:
+        return False
+    return unit.ended_monotonic - unit.started_monotonic >= length
 
 
 def counted_from(case: Case, unit: UnitState) -> timedelta:

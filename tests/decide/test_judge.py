@@ -478,8 +478,13 @@ def test_what_could_not_be_executed_is_named() -> None:
 
 
 def test_a_watchdog_that_the_agent_armed_itself_is_known_by_what_was_wanted() -> None:
-    bitten = seen(RESTARTING, cause=Cause.WATCHDOG, exit=Exit(signal=6))
+    lived = {"started_monotonic": NOW.monotonic, "ended_monotonic": NOW.monotonic + seconds(30)}
+    bitten = seen(RESTARTING, cause=Cause.WATCHDOG, exit=Exit(signal=6), **lived)
     assert "sent no ping for 30 s" in message(bitten)
+    for unsure in ({}, {**lived, "ended_monotonic": NOW.monotonic + seconds(29)}, {**lived, "ended_monotonic": None}):
+        assert "ended by its watchdog" in message(seen(RESTARTING, cause=Cause.WATCHDOG, exit=Exit(signal=6), **unsure))
+    mine = Case(replace(AGENT, watchdog=None), bitten, NOW)
+    assert "ended by its watchdog" in judge(mine).message
     armed = seen(RESTARTING, cause=Cause.WATCHDOG, exit=Exit(signal=6), watchdog=seconds(2))
     assert "sent no ping for 2 s" in message(armed)
 
