@@ -22,7 +22,7 @@ from supervise.errors import ExitCode, NoSuchAgent, PlatformError, SuperviseErro
 from supervise.exits import described
 from supervise.manager import Manager, managing
 from supervise.manifest import manifests
-from supervise.model import AgentSpec, LogLine, LogQuery, Scope, Source, Status, StatusRow, UnitState
+from supervise.model import AgentSpec, LogLine, LogQuery, Reason, Scope, Source, Status, StatusRow, UnitState
 from supervise.overview import Overview, changes, overview
 from supervise.places import Places, places
 from supervise.selection import select
@@ -351,7 +351,9 @@ def json_line(row: StatusRow, spec: AgentSpec) -> str:
 
 
 def _code(rows: Any, *, named: bool) -> ExitCode:
+    rows = list(rows)
     statuses = {row.status for row in rows}
     if Status.ERROR in statuses:
         return ExitCode.FAILED
-    return ExitCode.NOT_RUNNING if named and not statuses.isdisjoint(NOT_RUNNING) else ExitCode.OK
+    down = any(row.status in NOT_RUNNING and row.reason is not Reason.WAITING for row in rows)
+    return ExitCode.NOT_RUNNING if named and down else ExitCode.OK

@@ -40,7 +40,9 @@ def score(
 
 
 def _none_left(verdict: Verdict) -> tuple[int, tuple[HealthPart, ...]]:
-    if verdict.status is Status.RUNNING:  # in the foreground
+    if (
+        verdict.status is Status.RUNNING or verdict.reason is Reason.WAITING
+    ):  # in the foreground; a job between its runs
         return FULL, ()
     return 0, (HealthPart("down", FULL, verdict.reason.value),)
 

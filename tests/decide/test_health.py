@@ -46,6 +46,11 @@ def test_all_well_is_all_there_is() -> None:
 # --- What does not run ------------------------------------------------------------------------------------------------
 
 
+def test_a_job_that_waits_for_its_next_run_lacks_nothing() -> None:
+    unit = state(Phase.INACTIVE)
+    assert score(Verdict(Status.STOPPED, Reason.WAITING, "."), Case(AGENT, Observation(unit), NOW), unit) == (100, ())
+
+
 @pytest.mark.parametrize("phase", sorted(set(Phase) - {Phase.ACTIVE}))
 def test_what_is_not_active_has_no_health(phase: Phase) -> None:
     unit = state(phase)

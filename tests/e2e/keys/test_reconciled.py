@@ -159,7 +159,8 @@ def test_a_new_name_carries_the_history_over(fleet: Fleet, moving: Fleet) -> Non
     install(moving, "  old_name: {}")
     comes_to_be(moving, "old_name", "AsWanted")
     before = [event["at"] for event in events(moving, "old_name")]
-    install(moving, "  new_name: {renamed_from: old_name}")
+    moving.write("moving.yaml", moving.file("  new_name: {renamed_from: old_name}", "moving"))
+    moving.supervise("apply", "--yes", "-f", f"{moving.folder}/moving.yaml")
     comes_to_be(moving, "new_name", "AsWanted")
     assert [event["at"] for event in events(moving, "new_name")][: len(before)] == before
 
