@@ -78,6 +78,7 @@ class Daemon:
         self._beats = Beats(agent, main=self.reconciler.mains.get)
         self._flood_told: timedelta | None = None
         self._trouble: Trouble | None = None
+        self._told = ""
         self._last: dict[str, timedelta] = {}
         self._touched: set[str] = set()
         """Agents whose files changed, and of whom systemd has not been asked yet whether it has read that."""
@@ -152,8 +153,10 @@ class Daemon:
                 continue
             if self.following.platform:
                 self.reconciler.view_of = now
-            if self._is_due("feeding", FEEDING, now):
-                self.notify.passed(self._summary())
+            summary = self._summary()
+            if self._is_due("feeding", FEEDING, now) or summary != self._told:
+                self._told = summary
+                self.notify.passed(summary)
 
     async def _tick(self, now: Instant) -> None:
         reconciler = self.reconciler
