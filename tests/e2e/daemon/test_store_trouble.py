@@ -154,7 +154,7 @@ def test_a_full_disk_costs_nothing(host: Lab) -> None:
         assert trouble["lost"] == 0
         meanwhile.happens()
         assert ("error", "Crashed") in meanwhile.told()
-        assert "cannot be written" in shown(host, RECONCILER, "StatusText")
+        eventually(lambda: "cannot be written" in shown(host, RECONCILER, "StatusText"), "systemd to be told")
     meanwhile.recovers(times=2)
     assert len(meanwhile.said("kept in memory")) == 1
     assert "full" in meanwhile.said("kept in memory")[0]
