@@ -83,9 +83,14 @@ SAME = {
 def test_the_same_command_by_hand_is_a_copy_and_nothing_around_it_is(here: Running, words: list[str]) -> None:
     here.start(*(word.format(folder=here.folder, python=PYTHON) for word in words))
 
-    found = eventually(lambda: copies(here, api(here)))
+    def settled() -> list[Process]:
+        """The copies, once `env` and its like have made way for the program."""
+        found = list(copies(here, api(here)))
+        return found if all(one.executable and one.executable.name.startswith("python") for one in found) else []
 
-    assert [one.executable.name.startswith("python") for one in found if one.executable] == [True]
+    found = eventually(settled)
+
+    assert len(found) == 1
 
 
 LOOK_ALIKES = {
