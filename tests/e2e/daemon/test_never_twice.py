@@ -45,7 +45,13 @@ def row(host: Lab, name: str) -> dict[str, Any]:
     return rows(host, name)[name]
 
 
-def test_an_agent_that_should_run_waits_for_the_end_of_a_copy(host: Lab) -> None:
+def test_nothing_is_started_beside_a_copy_and_all_is_once_it_has_ended(host: Lab) -> None:
+    """One after the other: the second begins with what the first has installed."""
+    _an_agent_that_should_run_waits_for_the_end_of_a_copy(host)
+    _a_try_out_of_quarantine_is_blocked_by_a_process_of_a_stranger(host)
+
+
+def _an_agent_that_should_run_waits_for_the_end_of_a_copy(host: Lab) -> None:
     by_hand(host, "sleeper", "awaited", user=OWNER)
     host.write(f"/home/{OWNER}/agents.yaml", AGENTS)
     done = host.supervise("install", "-f", f"/home/{OWNER}/agents.yaml", "--start", check=False)
@@ -62,7 +68,7 @@ def test_an_agent_that_should_run_waits_for_the_end_of_a_copy(host: Lab) -> None
     assert ("action", "NotRunning") in told
 
 
-def test_a_try_out_of_quarantine_is_blocked_by_a_process_of_a_stranger(host: Lab) -> None:
+def _a_try_out_of_quarantine_is_blocked_by_a_process_of_a_stranger(host: Lab) -> None:
     """The reconciler may not look into it, so nobody can say that it is no copy."""
     eventually(lambda: row(host, "broken")["reason"] == "Quarantined", "the quarantine", timeout=20)
     host.sh("touch /run/cured")

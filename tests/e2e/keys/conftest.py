@@ -14,7 +14,8 @@ from tests.lab import Lab
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if shown := shown_by(metafunc.function):
-        metafunc.parametrize("fleet", shown.scopes, indirect=True, scope="package", ids=str)
+        scopes = [pytest.param(scope, marks=pytest.mark.xdist_group(f"keys-{scope}")) for scope in shown.scopes]
+        metafunc.parametrize("fleet", scopes, indirect=True, scope="package", ids=str)
 
 
 @pytest.fixture(scope="package")
