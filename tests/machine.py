@@ -1,4 +1,4 @@
-"""A virtual machine on this root with Debian's kernel: what the lab cannot be, a systemd on cgroup v2 with memory limits.
+"""A virtual machine on this root with Debian's kernel: what the lab cannot be, a systemd with limits by cgroup v2.
 
 `python -m tests.machine COMMAND…` boots it, runs the command in /opt/supervise, gives its output and ends with its
 code. It is emulated, so that it needs no KVM, and a boot takes a minute and a half: for recordings by hand, not for
