@@ -429,6 +429,23 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What one life of a unit takes, and the most that it may take: None where it has no limit, or none was seen.
+
+    `cpu` is the share of one core since the look before, `throttled` that of the scheduler's periods in which its CPU
+    limit held it back. `memory` is in bytes, without cached files that the kernel would give up at once.
+    """
+
+    incarnation: str
+    cpu: float | None = None
+    memory: int | None = None
+    tasks: int | None = None
+    memory_limit: int | None = None
+    tasks_limit: int | None = None
+    throttled: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """All that was seen of one agent at one moment."""
 
@@ -445,6 +462,8 @@ class Observation:
     """What it requires, as far as that could be asked."""
     acting: bool = False
     """Something that we asked the platform to do with it is not done yet."""
+    usage: Usage | None = None
+    """None: nobody has looked at this life yet."""
 
 
 # --- What we say ------------------------------------------------------------------------------------------------------
@@ -631,6 +650,7 @@ class StatusRow:
     outdated: bool = False
     cpu: float | None = None
     memory: int | None = None
+    tasks: int | None = None
     revision: str | None = None
     updated_at: datetime | None = None
     past: Past = Past()

@@ -32,6 +32,7 @@ MARKS = {
 FEW = 10
 """Work on fewer agents than this is done before a counter helps."""
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
 def mark(status: Status) -> str:
@@ -53,6 +54,18 @@ def duration(length: timedelta) -> str:
     seconds = int(length.total_seconds())
     size, unit = next(((size, unit) for size, unit in UNITS if seconds >= size), (1, "s"))
     return f"{seconds // size} {unit}"
+
+
+def size(number: int) -> str:
+    """`118 MiB`; with a tenth below ten, as `1.2 GiB`."""
+    unit, name = next(((unit, name) for unit, name in SIZES if number >= unit), (1, "B"))
+    amount = number / unit
+    return f"{amount:.1f} {name}" if amount < 10 and unit > 1 else f"{amount:.0f} {name}"
+
+
+def percent(share: float) -> str:
+    """Of one core: `3 %`, `250 %`; with a tenth below one."""
+    return f"{100 * share:.1f} %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
 
 
 def local(then: datetime | None) -> str:

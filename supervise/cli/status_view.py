@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import asdict
 from datetime import datetime
+from shutil import get_terminal_size
 from typing import Any
 
 import click
 
 from supervise.cli.options import Choice
-from supervise.cli.output import age, duration, local, mark, plain, print_json, utc_now
+from supervise.cli.output import age, counted, duration, local, mark, percent, plain, print_json, size, utc_now
 from supervise.cli.wanted import warn_of_damage
 from supervise.control.client import Unreachable
 from supervise.decide import AS_WANTED
@@ -33,6 +34,9 @@ NOT_RUNNING = (Status.STOPPED, Status.UNKNOWN)
 MANY = 8
 """More running agents than this are folded into one line."""
 LONGEST_TITLE = 30
+GAP = "  "
+ROOM_FOR_WORDS = 20
+"""Columns of a terminal that are left for what a row says, or else what an agent takes is left out."""
 LAST_LINES = 8
 LAST_OF_MANAGER = 3
 REFRESH = 2.0
@@ -125,6 +129,9 @@ def screen(rows: Any, now: datetime, last_lines: Sequence[str]) -> str:
     shown_rows = [row for row in ordered if row not in folded]
     cells = [_cells(row, now) for row in shown_rows]
     widths = [max(map(columns, column)) for column in zip(*cells, strict=True)]
+    room = get_terminal_size().columns - sum(width + len(GAP) for width in widths)
+    if room < ROOM_FOR_WORDS or not any(widths[-2:]):
+        cells, widths = [one[:-2] for one in cells], widths[:-2]
     lines = [_line(row, one, widths) for row, one in zip(shown_rows, cells, strict=True)]
     if folded:
         names = ", ".join(row.name for row in folded)
@@ -137,10 +144,12 @@ def by_badness(rows: Any) -> list[StatusRow]:
 
 
 def _cells(row: StatusRow, now: datetime) -> tuple[str, ...]:
-    """What stands in columns: status, name, title, reason, since when, PID."""
+    """What stands in columns: status, name, title, reason, since when, PID, and, if there is room, CPU and memory."""
     since = row.started_at if row.status is Status.RUNNING else row.since
     title = shown(row.title, limit=LONGEST_TITLE) if row.title != row.name else ""
-    return (row.status.value, row.name, title, row.reason.value, age(since, now), f"PID {row.pid}" if row.pid else "")
+    usage = "" if row.cpu is None else percent(row.cpu), "" if row.memory is None else size(row.memory)
+    pid = f"PID {row.pid}" if row.pid else ""
+    return (row.status.value, row.name, title, row.reason.value, age(since, now), pid, *usage)
 
 
 def _line(row: StatusRow, cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -148,7 +157,7 @@ def _line(row: StatusRow, cells: Sequence[str], widths: Sequence[int]) -> str:
     coloured = mark(row.status) + " " * (len(status) - len(row.status.value))
     told = [] if row.message == AS_WANTED else [row.message]
     told += ["It runs something older than what is installed."] if row.outdated else []
-    return "  ".join((coloured, *rest, shown(" ".join(told)))).rstrip()
+    return GAP.join((coloured, *rest, shown(" ".join(told)))).rstrip()
 
 
 # --- One agent --------------------------------------------------------------------------------------------------------
@@ -222,6 +231,8 @@ def _remembered(row: StatusRow, now: datetime) -> list[tuple[str, str]]:
     if row.last_heartbeat:
         how = f", {SOURCES[row.source]}" if row.source else ""
         facts.append(("heartbeat", f"{local(row.last_heartbeat)} ({age(row.last_heartbeat, now)}{how})"))
+    if takes := _takes(row):
+        facts.append(("takes", takes))
     lost = ", ".join(f"-{part.lost:g} {part.name} ({part.why})" for part in row.health_parts)
     facts.append(("health", f"{row.health}{f': {lost}' if lost else ''}"))
     if row.last_activity:
@@ -234,6 +245,14 @@ def _remembered(row: StatusRow, now: datetime) -> list[tuple[str, str]]:
         truth = f"{row.observed_status.value}, {row.observed_reason.value}"
         facts.append(("lock", f"in truth it is {truth}; `supervise unlock {row.name}` shows it again"))
     return facts
+
+
+def _takes(row: StatusRow) -> str:
+    """`12 % of a core, 118 MiB, 4 tasks`, as far as it is known."""
+    told = [f"{percent(row.cpu)} of a core"] if row.cpu is not None else []
+    told += [f"{size(row.memory)} of memory"] if row.memory is not None else []
+    told += [counted(row.tasks, "task")] if row.tasks is not None else []
+    return ", ".join(told)
 
 
 async def _last_words(manager: Manager, state: UnitState) -> tuple[list[LogLine], str]:

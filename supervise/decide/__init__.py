@@ -33,6 +33,7 @@ from supervise.decide.judge import (
 )
 from supervise.decide.past import fold
 from supervise.decide.remedy import concluded, remedy
+from supervise.decide.usage import Figures, moved
 from supervise.model import (
     Action,
     Decision,
@@ -126,8 +127,9 @@ def _agent(name: str, world: World, *, now: Instant, shared: Collection[Reason])
     todo = remedy(verdict, case, unit) if unit and not spared else None
     row = _row(case, unit, verdict, todo.past if todo else case.past, last, world)
     events = _events(last, row, case, unit)
-    if last is not None and replace(row, updated_at=last.updated_at, last_heartbeat=last.last_heartbeat) == last:
-        row = row if _worth_it(last.last_heartbeat, row.last_heartbeat, unit.watchdog if unit else None) else last
+    if last is not None and _but_for_figures(row, last) == last:
+        newer = _worth_it(last.last_heartbeat, row.last_heartbeat, unit.watchdog if unit else None)
+        row = row if newer or moved(last, row) else last
     wake = min(_moments(case, unit, row, todo.wake_at if todo else None), default=None)
     return _Decided(row, events, todo.action if todo else None, wake)
 
@@ -138,6 +140,7 @@ def _row(
     spec, now = case.spec, case.now
     health, parts = score(verdict, case, unit, weights=world.weights)
     heartbeat, source = _heartbeat(case, unit, last)
+    figures = _figures(case, unit, last)
     beat = case.seen.beat
     row = StatusRow(
         name=spec.name,
@@ -165,8 +168,9 @@ def _row(
         last_activity=beat.activity if beat and beat.activity else (last.last_activity if last else None),
         next_try=past.next_try if verdict.reason in (Reason.QUARANTINED, Reason.NOT_RUNNING) else None,
         outdated=_outdated(unit, world.marks.get(spec.name)),
-        cpu=last.cpu if last else None,
-        memory=last.memory if last else None,
+        cpu=figures.cpu if figures else None,
+        memory=figures.memory if figures else None,
+        tasks=figures.tasks if figures else None,
         revision=last.revision if last else None,
         updated_at=now.wall,
         past=past,
@@ -235,6 +239,27 @@ def _last_error(verdict: Verdict, last: StatusRow | None) -> str | None:
 
 def _outdated(unit: UnitState | None, mark: timedelta | None) -> bool:
     return bool(unit and unit.pid and mark and unit.started_monotonic and unit.started_monotonic < mark)
+
+
+def _figures(case: Case, unit: UnitState | None, last: StatusRow | None) -> Figures | None:
+    """What it takes, as it was last seen in this life."""
+    if unit is None:
+        return last
+    if unit.pid is None:
+        return None
+    return case.seen.usage or (last if last and last.incarnation == unit.incarnation else None)
+
+
+def _but_for_figures(row: StatusRow, last: StatusRow) -> StatusRow:
+    """The row with those figures of the last one that change all the time."""
+    return replace(
+        row,
+        updated_at=last.updated_at,
+        last_heartbeat=last.last_heartbeat,
+        cpu=last.cpu,
+        memory=last.memory,
+        tasks=last.tasks,
+    )
 
 
 def _worth_it(old: datetime | None, new: datetime | None, watchdog: timedelta | None) -> bool:

@@ -25,6 +25,7 @@ from supervise.reconcile import disk, orders
 from supervise.reconcile.acting import Acting
 from supervise.reconcile.alerting import Alerting
 from supervise.reconcile.following import Following
+from supervise.reconcile.metering import Metering
 from supervise.reconcile.notify import Notify
 from supervise.reconcile.reconciler import Reconciler
 from supervise.reconcile.sockets import sockets
@@ -74,6 +75,7 @@ class Daemon:
         self.acting.reconciler = self.reconciler
         self.following = Following(places, self.reconciler)
         self.alerting = Alerting(self.reconciler, self.writer.commit)
+        self.metering = Metering(self.reconciler)
         self._server = Server(self._answer)
         self._beats = Beats(agent, main=self.reconciler.mains.get)
         self._flood_told: timedelta | None = None
@@ -100,7 +102,8 @@ class Daemon:
         self.reconciler.listen()
         await self._server.start(self._control)
         self._listen_to_agents(loop)
-        tasks = [asyncio.ensure_future(work) for work in (self.following.run(), self._rhythm(), self.alerting.run())]
+        works = (self.following.run(), self._rhythm(), self.alerting.run(), self.metering.run())
+        tasks = [asyncio.ensure_future(work) for work in works]
         stop = asyncio.ensure_future(ended.wait())
         await asyncio.wait((stop, *tasks), return_when=asyncio.FIRST_COMPLETED)
         self.notify.stopping()

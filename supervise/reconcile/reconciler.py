@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from supervise.decide import concluded, decide
 from supervise.decide.events import action_event, order_event, told_of_host
+from supervise.decide.usage import moved
 from supervise.model import (
     Action,
     AgentSpec,
@@ -34,6 +35,7 @@ from supervise.model import (
     Status,
     StatusRow,
     UnitState,
+    Usage,
     World,
 )
 from supervise.observe.beats import changed as since_when
@@ -68,6 +70,7 @@ class Reconciler:
         self.intents: dict[str, Intent] = {}
         self.states: dict[str, UnitState] = {}
         self.beats: dict[str, Beat] = {}
+        self.usage: Mapping[str, Usage] = {}
         self.acting: set[str] = set()
         self.wakes: dict[str, timedelta] = {}
         self.required: Mapping[str, Requirement] = {}
@@ -158,6 +161,14 @@ class Reconciler:
         for name in concerned:
             self._observe(name)
         return concerned
+
+    def take_usage(self, found: Mapping[str, Usage]) -> set[str]:
+        """What all that run take now; gives of whom it is worth a row."""
+        concerned = {*self.usage, *found}
+        self.usage = found
+        for name in concerned:
+            self._observe(name)
+        return {name for name in found if (row := self.rows.get(name)) and moved(row, found[name])}
 
     def listen(self) -> None:
         """From now on beats are heard."""
@@ -289,11 +300,13 @@ class Reconciler:
             return
         spec = self.disk.specs.get(name)
         units = [one.unit for one in spec.depends_on if one.required] if spec else []
+        usage = self.usage.get(name)
         self._observed[name] = Observation(
             unit=self.disk.seen_on(state),
             beat=self.beats.get(name),
             requirements={unit: self._requirement(unit) for unit in units},
             acting=name in self.acting,
+            usage=usage if usage and usage.incarnation == state.incarnation else None,
         )
 
     def _requirement(self, unit: str) -> Requirement:

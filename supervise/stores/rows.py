@@ -91,6 +91,7 @@ ROW: Mapping[str, Read] = {
     "outdated": bool,
     "cpu": float,
     "memory": _number,
+    "tasks": _number,
     "revision": _text,
     "updated_at": moment,
 }
@@ -128,6 +129,7 @@ SAMPLE = (
     "last_error",
     "cpu",
     "memory",
+    "tasks",
     "revision",
 )
 """What a point of the history keeps of its row; the rest is that of the agent's row now, or not known any more."""

@@ -26,6 +26,7 @@ from supervise.model import (
     Requirement,
     Status,
     UnitState,
+    Usage,
 )
 from supervise.reconcile.disk import Disk
 from supervise.reconcile.reconciler import PREVIOUS_MAIN
@@ -503,3 +504,28 @@ async def test_nothing_to_tell_is_told_to_nobody(tmp_path: Path) -> None:
     rig.reconciler.lock([], None, by="alice")
     rig.reconciler.order("stop", ["stranger"], by="alice", kind=IntentKind.STOP)
     assert rig.told == []
+
+
+# --- What agents take -------------------------------------------------------------------------------------------------
+
+
+@in_a_loop
+async def test_figures_are_of_one_life_and_of_whom_they_moved_there_is_something_to_tell(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, spec(), spec("ema"))
+    rig.see(alive(), alive(name="ema"))
+    found = {"sma": Usage("boot-1/a", 0.5, 1 << 30, 3), "ema": Usage("boot-1/a", 0.01, 1 << 20, 1)}
+    assert rig.reconciler.take_usage(found) == {"sma", "ema"}
+    rig.reconciler.run_pass()
+    assert rig.reconciler.rows["sma"].memory == 1 << 30
+    assert rig.reconciler.take_usage({**found, "sma": replace(found["sma"], cpu=0.7)}) == {"sma"}
+    rig.reconciler.run_pass(rig.reconciler.take_state(alive("b", restarts=1)))
+    assert rig.reconciler.rows["sma"].memory is None
+
+
+@in_a_loop
+async def test_whoever_is_looked_at_no_more_takes_nothing_that_is_known(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, spec())
+    rig.see(alive())
+    rig.reconciler.take_usage({"sma": Usage("boot-1/a", 0.5)})
+    rig.reconciler.take_usage({})
+    assert rig.reconciler.world().observed["sma"].usage is None

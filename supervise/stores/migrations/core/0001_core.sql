@@ -45,6 +45,7 @@ create table agent_status (
   outdated boolean not null default false,
   cpu double precision,
   memory bigint,
+  tasks bigint,
   revision text check (length(revision) <= 255),
   epoch bigint not null default 0,
   seq bigint not null default 0,
@@ -94,6 +95,7 @@ create table agent_samples (
   last_error text check (length(last_error) <= 8192),
   cpu double precision,
   memory bigint,
+  tasks bigint,
   revision text check (length(revision) <= 255),
   primary key (host, name, at)
 );
