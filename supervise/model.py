@@ -113,9 +113,19 @@ class ProbeKind(StrEnum):
     COMMAND = "command"
 
 
+class ProbeRole(StrEnum):
+    """What a probe asks: whether the start is over, or whether the agent still lives."""
+
+    READY = "ready"
+    LIVE = "live"
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A question from outside. `target`: a whole URL, `host:port`, or the words of a command."""
+    """A question from outside. `target`: a whole URL, `host:port`, or the words of a command.
+
+    `needed_paths`: folders that a command must be able to read even where homes are hidden.
+    """
 
     kind: ProbeKind
     target: tuple[str, ...]
@@ -123,6 +133,7 @@ class Probe:
     interval: timedelta = timedelta(seconds=10)
     timeout: timedelta = timedelta(seconds=5)
     failures: int = 3
+    needed_paths: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,7 +405,10 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """One answer to one probe; `network_error` names errors that a whole host may share."""
+    """One answer to one probe; `network_error` names errors that a whole host may share.
+
+    `detail` is a few words that stay the same while nothing changes.
+    """
 
     ok: bool
     detail: str
@@ -456,6 +470,7 @@ class Observation:
     ready: ProbeResult | None = None
     live: ProbeResult | None = None
     failed_probes: int = 0
+    """How often in a row `live` has failed."""
     foreground: frozenset[ProcessId] | None = None
     """Its processes under `supervise run`."""
     requirements: Mapping[str, Requirement] = field(default_factory=dict)
@@ -616,6 +631,12 @@ class Past:
     """For a job: the last announced run that did not take place."""
     skipped: bool = False
     """… since the one before it was still running."""
+    ready: str | None = None
+    """The incarnation that is ready, as its probe said or as nobody could tell."""
+    unready: str | None = None
+    """The incarnation whose ready probe has said no, and not yet yes."""
+    network_error: str | None = None
+    """The network error with which its probe fails now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -755,6 +776,8 @@ class HostFacts:
     unseen_since: timedelta | None = None
     may_act: bool = False
     """Whether there is a reconciler to carry actions out; a command only looks."""
+    asks: bool = False
+    """Whether somebody asks the agents' probes."""
 
 
 @dataclass(frozen=True, slots=True)
