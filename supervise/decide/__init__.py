@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from operator import attrgetter
 
+from supervise.decide import network
 from supervise.decide.events import death_event, host_event, status_event
 from supervise.decide.health import FULL, score
 from supervise.decide.judge import (
@@ -27,14 +28,17 @@ from supervise.decide.judge import (
     expected_since,
     heartbeat_expected,
     is_new,
+    is_starting,
     judge,
     last_sign,
     stopped_with,
 )
 from supervise.decide.past import fold
+from supervise.decide.probes import last_call
 from supervise.decide.remedy import concluded, remedy
 from supervise.decide.usage import Figures, moved
 from supervise.model import (
+    FOREVER,
     Action,
     Decision,
     Event,
@@ -76,13 +80,16 @@ def decide(world: World, *, now: Instant, only: Collection[str] | None = None) -
         return _unseen(world, now=now)
     wanted = world.desired if only is None else [name for name in only if name in world.desired]
     names = [name for name in wanted if name in world.observed or name in world.rows]  # else nobody has looked yet
-    before = _shared(world, world.rows)
-    decided = {name: _agent(name, world, now=now, shared=before) for name in names}
+    before, cut_before = _shared(world, world.rows), network.cuts(world, world.rows)
+    decided = {name: _agent(name, world, now=now, shared=before, cut=cut_before) for name in names}
     rows = {**world.rows, **{name: one.row for name, one in decided.items()}}
-    shared = _shared(world, rows)
-    if shared != before:
-        decided = {name: _agent(name, world, now=now, shared=shared) for name in names}
+    shared, cut = _shared(world, rows), network.cuts(world, rows)
+    if over := cut_before - cut:
+        names = [name for name in world.desired if name in world.observed]  # all of them are to be left in peace now
+    if (shared, cut) != (before, cut_before):
+        decided = {name: _agent(name, world, now=now, shared=shared, cut=cut, over=over) for name in names}
     disturbance = [_told_once(reason, world, rows, now=now) for reason in SHARED if reason in shared - before]
+    disturbance += network.told(cut_before, cut, world, rows, now=now)
     decided |= _unmanaged(world, now=now, only=only)
     return Decision(
         rows={name: one.row for name, one in decided.items() if one.row is not world.rows.get(name)},
@@ -96,7 +103,15 @@ def decide(world: World, *, now: Instant, only: Collection[str] | None = None) -
 # --- One agent -------------------------------------------------------------------------------------------------------
 
 
-def _agent(name: str, world: World, *, now: Instant, shared: Collection[Reason]) -> _Decided:
+def _agent(
+    name: str,
+    world: World,
+    *,
+    now: Instant,
+    shared: Collection[Reason],
+    cut: Collection[str] = (),
+    over: Collection[str] = (),
+) -> _Decided:
     spec, last = world.desired[name], world.rows.get(name)
     if last is None and spec.renamed_from and spec.renamed_from not in world.desired:
         last = world.rows.get(spec.renamed_from)
@@ -105,7 +120,8 @@ def _agent(name: str, world: World, *, now: Instant, shared: Collection[Reason])
         past = last.past if last else Past(boot=now.boot)
     else:
         mass = Reason.QUARANTINED in shared
-        past = fold(last, spec, seen.unit, seen.beat, now=now, mass=mass, acting=seen.acting)
+        past = fold(last, spec, seen.unit, seen.beat, now=now, mass=mass, acting=seen.acting, seen=seen)
+        past = network.patient(past, spec, over, now)
     case = Case(
         spec,
         seen,
@@ -124,6 +140,7 @@ def _agent(name: str, world: World, *, now: Instant, shared: Collection[Reason])
         case = replace(case, past=replace(case.past, stopped_with=stopped_with(case, case.unit)))
     unit = case.unit if seen.unit else None
     spared = verdict.reason is Reason.SILENT and Reason.SILENT in shared
+    spared = spared or network.spares(verdict.reason, case.past, cut)
     todo = remedy(verdict, case, unit) if unit and not spared else None
     row = _row(case, unit, verdict, todo.past if todo else case.past, last, world)
     events = _events(last, row, case, unit)
@@ -298,6 +315,9 @@ def _moments(case: Case, unit: UnitState | None, row: StatusRow, due: timedelta 
     limits, since = case.spec.heartbeat, max(counted_from(case, unit), last_sign(case, unit) or timedelta())
     later = [limits.late_after, limits.silent_after] if heartbeat_expected(case, unit) else []
     moments = [since + span for span in later]
+    if is_starting(case, unit) and case.spec.startup_timeout != FOREVER:
+        moments.append(counted_from(case, unit) + case.spec.startup_timeout)
+        moments.append((last_call(case.spec, unit) if case.seen.ready is None else None) or now)
     if case.spec.max_idle is not None:
         moments.append(now + case.spec.max_idle / 4)
     if case.spec.schedule and case.spec.schedule.deadline and unit.started_monotonic is not None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import PurePath
 
+from supervise.decide.probes import is_ready, is_unheard, named
 from supervise.exits import described, ending
 from supervise.model import (
     AgentSpec,
@@ -282,7 +283,19 @@ def _inactive(case: Case, unit: UnitState) -> Verdict | None:
     return Verdict(Status.STOPPED, Reason.EXITED_CLEANLY, f"It ended by itself: it {ending(unit)}.")
 
 
-# --- 18 to 23: it runs, but ------------------------------------------------------------------------------------------
+# --- 17 to 23: it runs, but ------------------------------------------------------------------------------------------
+
+
+def _not_ready(case: Case, unit: UnitState) -> Verdict | None:
+    probe, limit, answer = case.spec.ready, case.spec.startup_timeout, case.seen.ready
+    if probe is None or not is_starting(case, unit):
+        return None
+    says = f"says: {answer.detail}" if answer else "has not answered yet"
+    what = f"its ready probe ({named(probe)}) {says}"
+    if case.now.monotonic - counted_from(case, unit) < limit:
+        return Verdict(Status.STARTING, Reason.STARTING, f"It is not ready yet: {what}.")
+    text = f"It was not ready within {_span(limit)} (startup_timeout): {what}."
+    return Verdict(Status.ERROR, Reason.START_TIMEOUT, text)
 
 
 def _silent(case: Case, unit: UnitState) -> Verdict | None:
@@ -291,6 +304,15 @@ def _silent(case: Case, unit: UnitState) -> Verdict | None:
         return None
     text = f"It gave no sign of life for {_span(limit)} (heartbeat.silent_after)."
     return Verdict(Status.ERROR, Reason.SILENT, text)
+
+
+def _probe_failing(case: Case, unit: UnitState) -> Verdict | None:
+    probe, answer = case.spec.live, case.seen.live
+    if probe is None or answer is None or answer.ok or case.seen.failed_probes < probe.failures:
+        return None
+    times = f" {probe.failures} times in a row" if probe.failures > 1 else ""
+    text = f"Its live probe ({named(probe)}) failed{times}: {answer.detail}."
+    return Verdict(Status.ERROR, Reason.PROBE_FAILING, text)
 
 
 def _duplicate(case: Case, unit: UnitState) -> Verdict | None:
@@ -357,7 +379,9 @@ RULES: tuple[Rule, ...] = (
     _restarting,
     _failed,
     _inactive,
+    _not_ready,
     _silent,
+    _probe_failing,
     _duplicate,
     _own_report,
     _late,
@@ -416,6 +440,16 @@ def current_beat(beat: Beat | None, unit: UnitState) -> Beat | None:
     if beat is None or unit.started_monotonic is None or beat.at.monotonic < unit.started_monotonic:
         return None
     return beat
+
+
+def is_starting(case: Case, unit: UnitState) -> bool:
+    """Whether its ready probe is still to say yes. Where nobody asks, or nobody could tell, it counts as ready."""
+    if case.spec.ready is None or is_ready(case.past, unit):
+        return False
+    if case.seen.ready is not None:
+        return True
+    known = case.past.unready == unit.incarnation or not is_unheard(case.spec, unit, case.now.monotonic)
+    return case.host.asks and known
 
 
 def heartbeat_expected(case: Case, unit: UnitState) -> bool:

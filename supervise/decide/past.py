@@ -12,12 +12,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from supervise.decide.judge import current_beat, remembered
+from supervise.decide.probes import with_answers
 from supervise.model import (
     FOREVER,
     AgentSpec,
     Beat,
     Ending,
     Instant,
+    Observation,
     Past,
     Phase,
     Quarantine,
@@ -34,6 +36,7 @@ SPREAD = 0.2
 """A wait is longer by up to this share of it, so that what failed together is not tried together."""
 MASS_MAX = timedelta(minutes=2)
 """The longest wait where many agents are quarantined at once: then the fault is probably not theirs."""
+NOTHING_SEEN = Observation()
 ON_TIME = timedelta(seconds=10)
 """How late a run may start after its timer's moment."""
 
@@ -47,8 +50,10 @@ def fold(
     now: Instant,
     mass: bool = False,
     acting: bool = False,
+    seen: Observation = NOTHING_SEEN,
 ) -> Past:
-    """The past of an agent up to now. `mass`: many agents of the host are quarantined; `acting`: we are at it."""
+    """The past of an agent up to now. `mass`: many agents of the host are quarantined; `acting`: we are at it; `seen`:
+    what its probes have answered."""
     past = last.past if last and last.past.boot == now.boot else Past(boot=now.boot)
     before = last.incarnation if last and last.boot == now.boot else None
     steps: tuple[Callable[[Past], Past], ...] = (
@@ -58,6 +63,7 @@ def fold(
         lambda past: _settled(past, spec, unit, now),
         lambda past: past if acting else _retries(past, spec, unit, now, mass=mass),
         lambda past: _beats(past, beat, unit),
+        lambda past: with_answers(past, spec, unit, seen, now.monotonic),
         lambda past: _runs(past, spec, unit, now),
     )
     for step in steps:

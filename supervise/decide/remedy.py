@@ -31,7 +31,9 @@ REMEDIES = {
     Reason.QUARANTINED: ActionKind.RESET_AND_START,
     Reason.CRASH_LOOPING: ActionKind.STOP,
     Reason.NOT_RUNNING: ActionKind.START,
+    Reason.START_TIMEOUT: ActionKind.RESTART,
     Reason.SILENT: ActionKind.RESTART,
+    Reason.PROBE_FAILING: ActionKind.RESTART,
 }
 STARTS = (ActionKind.START, ActionKind.RESET_AND_START, ActionKind.RESTART)
 AFTER_SUCCESS = timedelta(seconds=2)
@@ -41,7 +43,7 @@ AFTER_FAILURE = timedelta(seconds=10)
 AFTER_DENIAL = timedelta(minutes=5)
 """After one that we had no right to."""
 RETRY = Quarantine()
-"""The waits where `quarantine` is off and a start is due all the same (rule 15, a dependency, silence)."""
+"""The waits where `quarantine` is off and a start is due all the same (rule 15, a dependency, silence, a probe)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +147,16 @@ def _not_while_booting(case: Case, unit: UnitState, past: Past) -> timedelta | N
     return (past.retry_at or timedelta()) if should_have_started(case, unit) else None
 
 
-def _when_silent(case: Case, unit: UnitState, past: Past) -> timedelta | None:
+def _when_it_fails(case: Case, unit: UnitState, past: Past) -> timedelta | None:
     if case.spec.restart.policy is RestartPolicy.NEVER:
         return None
     return past.retry_at or timedelta()
+
+
+def _when_it_says_so(case: Case, unit: UnitState, past: Past) -> timedelta | None:
+    """Not for a start that its manager has given up, which has the same name; nor where its probe was not asked now."""
+    up = unit.phase is Phase.ACTIVE and case.seen.ready is not None
+    return _when_it_fails(case, unit, past) if up else None
 
 
 DUE: dict[Reason, Condition] = {
@@ -157,5 +165,7 @@ DUE: dict[Reason, Condition] = {
     Reason.QUARANTINED: _after_backoff,
     Reason.CRASH_LOOPING: _at_once,
     Reason.NOT_RUNNING: _not_while_booting,
-    Reason.SILENT: _when_silent,
+    Reason.START_TIMEOUT: _when_it_says_so,
+    Reason.SILENT: _when_it_fails,
+    Reason.PROBE_FAILING: _when_it_fails,
 }

@@ -22,6 +22,7 @@ from supervise.model import (
     Outcome,
     Past,
     Phase,
+    ProbeResult,
     Reason,
     Requirement,
     Restart,
@@ -39,6 +40,7 @@ MONO = NOW.monotonic
 THERE = {"agent@feed.service": Requirement(True)}
 IDLE = state(Phase.INACTIVE, enabled=True)
 GIVEN_UP = dead(phase=Phase.FAILED, gave_up=True)
+NO = ProbeResult(False, "status 503", NOW)
 LONG_SEEN = Past(boot=NOW.boot, seen_since=MONO - minutes(1))
 
 
@@ -66,7 +68,9 @@ EXAMPLES: list[Any] = [
     (Reason.QUARANTINED, GIVEN_UP, replace(LONG_SEEN, retry_at=MONO), {}, ActionKind.RESET_AND_START),
     (Reason.CRASH_LOOPING, dead(), LONG_SEEN, {}, ActionKind.STOP),
     (Reason.NOT_RUNNING, IDLE, LONG_SEEN, {}, ActionKind.START),
+    (Reason.START_TIMEOUT, alive(), LONG_SEEN, {"ready": NO}, ActionKind.RESTART),
     (Reason.SILENT, alive(), LONG_SEEN, {}, ActionKind.RESTART),
+    (Reason.PROBE_FAILING, alive(), LONG_SEEN, {}, ActionKind.RESTART),
 ]
 each = pytest.mark.parametrize(
     ("reason", "unit", "past", "seen", "wanted"), EXAMPLES, ids=[reason.value for reason, *_ in EXAMPLES]
@@ -134,7 +138,9 @@ def test_no_start_is_made_within_a_wait(which: Any) -> None:
         (Reason.DEPENDENCY_FAILED, False),
         (Reason.QUARANTINED, False),
         (Reason.NOT_RUNNING, True),
+        (Reason.START_TIMEOUT, False),
         (Reason.SILENT, False),
+        (Reason.PROBE_FAILING, False),
     ],
 )
 def test_what_is_never_restarted_is_only_started_as_at_boot(reason: Reason, allowed: bool) -> None:
@@ -193,6 +199,15 @@ def test_a_start_that_a_person_asked_for_and_that_did_not_come_about_is_made_up_
     assert kind(remedy(Verdict(Status.STOPPED, Reason.NOT_RUNNING, "."), case, IDLE)) is ActionKind.START
 
 
+@pytest.mark.parametrize("unit", [dead(phase=Phase.FAILED), dead()])
+def test_a_start_that_its_manager_has_given_up_is_its_managers_matter(unit: UnitState) -> None:
+    assert done(Reason.START_TIMEOUT, unit, ready=NO) == Remedy(None, LONG_SEEN)
+
+
+def test_what_was_not_asked_whether_it_is_ready_is_not_restarted_for_it() -> None:
+    assert done(Reason.START_TIMEOUT, alive()) == Remedy(None, LONG_SEEN)
+
+
 # --- What is remembered of it -----------------------------------------------------------------------------------------
 
 
@@ -218,7 +233,9 @@ def test_a_try_after_a_quarantine_is_on_probation() -> None:
     )
 
 
-@pytest.mark.parametrize("reason", [Reason.DEPENDENCY_FAILED, Reason.NOT_RUNNING, Reason.SILENT])
+@pytest.mark.parametrize(
+    "reason", [Reason.DEPENDENCY_FAILED, Reason.NOT_RUNNING, Reason.START_TIMEOUT, Reason.SILENT, Reason.PROBE_FAILING]
+)
 @pytest.mark.parametrize("agent", [AGENT, spec(quarantine=None)], ids=["on", "off"])
 def test_any_other_start_waits_longer_each_time_also_without_a_quarantine(reason: Reason, agent: AgentSpec) -> None:
     _, unit, past, seen, _ = next(one for one in EXAMPLES if one[0] is reason)

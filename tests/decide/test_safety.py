@@ -32,6 +32,9 @@ from supervise.model import (
     Outcome,
     Past,
     Phase,
+    Probe,
+    ProbeKind,
+    ProbeResult,
     ProcessId,
     Quarantine,
     Rate,
@@ -50,15 +53,20 @@ from tests.nouns import NOON, NOW, after, copy, minutes, seconds, spec, state
 NAMES = ("sma", "ema", "feed", "nightly")
 NEEDED = "agent@feed.service"
 LIMITS = HeartbeatLimits(seconds(20), seconds(60), written=True)
+PROBE = Probe(ProbeKind.HTTP, ("http://localhost:8000/health",), failures=2)
 LOOP = Restart(loop=Rate(2, minutes(15)))
 SPECS = {
     "sma": (spec("sma", restart=LOOP), spec("sma", heartbeat=LIMITS, max_idle=minutes(1))),
     "ema": (
+        spec("ema", live=PROBE),
         spec("ema", restart=Restart(policy=RestartPolicy.NEVER), heartbeat=LIMITS),
         spec("ema", quarantine=None, heartbeat=LIMITS),
         spec("ema", auto_start=False),
     ),
-    "feed": (spec("feed", quarantine=Quarantine(seconds(5), 3.0, minutes(1), seconds(30)), heartbeat=LIMITS),),
+    "feed": (
+        spec("feed", ready=PROBE, live=PROBE, startup_timeout=seconds(20)),
+        spec("feed", quarantine=Quarantine(seconds(5), 3.0, minutes(1), seconds(30)), heartbeat=LIMITS),
+    ),
     "nightly": (spec("nightly", schedule=Schedule(("daily",), deadline=seconds(30))),),
 }
 LOCK = Lock(Status.RUNNING, 50, "known", "ada", NOON + minutes(2))
@@ -123,7 +131,15 @@ class Chance(random.Random):
             beat=self.choice((None, beat)),
             requirements=self.choice(({}, {NEEDED: Requirement(True)}, {NEEDED: Requirement(False, NOON)})),
             acting=self.once_in(5),
+            ready=self.answer(),
+            live=self.answer(),
+            failed_probes=self.choice((0, 1, 2, 3)),
         )
+
+    def answer(self) -> ProbeResult | None:
+        good, error = not self.once_in(2), self.choice((None, "refused", "timeout"))
+        result = ProbeResult(good, "status", after(self.moment()), None if good else error)
+        return self.choice((None, result, result))
 
     def circumstances(self) -> dict[str, Any]:
         """What may be so besides what is seen."""
@@ -141,6 +157,7 @@ class Chance(random.Random):
                 listening_since=self.choice((None, long_ago)),
                 unseen_since=long_ago if self.once_in(8) else None,
                 may_act=not self.once_in(8),
+                asks=not self.once_in(4),
             ),
         }
 
