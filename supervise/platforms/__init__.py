@@ -14,6 +14,7 @@ from supervise.model import (
     LogQuery,
     Outcome,
     Ping,
+    ProbeRole,
     ProcessId,
     Requirement,
     Scope,
@@ -72,6 +73,9 @@ class Platform(Protocol):
 
     async def perform(self, action: Action) -> Outcome:
         """Carry one action out and wait for its end."""
+
+    async def probe(self, name: str, role: ProbeRole) -> Outcome:
+        """Run an agent's command probe to its end: whether it exited with 0, or how. `unmade`: it could not be run."""
 
     async def apply(self, changes: UnitChanges) -> None:
         """Enable, disable, reload."""

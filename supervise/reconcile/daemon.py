@@ -27,6 +27,7 @@ from supervise.reconcile.alerting import Alerting
 from supervise.reconcile.following import Following
 from supervise.reconcile.metering import Metering
 from supervise.reconcile.notify import Notify
+from supervise.reconcile.probing import Probing
 from supervise.reconcile.reconciler import Reconciler
 from supervise.reconcile.sockets import sockets
 from supervise.stores import Change, Sample
@@ -76,6 +77,7 @@ class Daemon:
         self.following = Following(places, self.reconciler)
         self.alerting = Alerting(self.reconciler, self.writer.commit)
         self.metering = Metering(self.reconciler)
+        self.probing = Probing(self.reconciler, lambda: self.following.platform, clock=clock.now)
         self._server = Server(self._answer)
         self._beats = Beats(agent, main=self.reconciler.mains.get)
         self._flood_told: timedelta | None = None
@@ -102,7 +104,13 @@ class Daemon:
         self.reconciler.listen()
         await self._server.start(self._control)
         self._listen_to_agents(loop)
-        works = (self.following.run(), self._rhythm(), self.alerting.run(), self.metering.run())
+        works = (
+            self.following.run(),
+            self._rhythm(),
+            self.alerting.run(),
+            self.metering.run(),
+            self.probing.run(),
+        )
         tasks = [asyncio.ensure_future(work) for work in works]
         stop = asyncio.ensure_future(ended.wait())
         await asyncio.wait((stop, *tasks), return_when=asyncio.FIRST_COMPLETED)
@@ -195,14 +203,16 @@ class Daemon:
         return True
 
     def _notice_gaps(self, before: Instant, now: Instant) -> None:
-        """A machine that stood still, or slept: the silence of its agents meanwhile says nothing."""
+        """A machine that stood still, or slept: the silence of its agents meanwhile says nothing, nor do their noes."""
         slept = (now.boottime - now.monotonic) - (before.boottime - before.monotonic)
         passed = now.monotonic - before.monotonic
         if slept > RESUME:
             text = f"The machine slept for {slept.total_seconds():.0f} s; silence before that counts for nothing."
+            self.reconciler.forgive_failures()
             self.reconciler.disturbed("Resumed", text)
         elif passed > STALL + timedelta(seconds=TICK):
             text = f"Nothing ran for {passed.total_seconds():.0f} s; silence before that counts for nothing."
+            self.reconciler.forgive_failures()
             self.reconciler.disturbed("Stalled", text)
 
     def _look_at_disk(self) -> None:
@@ -214,6 +224,7 @@ class Daemon:
             return
         whole = found.specs != self.reconciler.disk.specs
         self.reconciler.take_disk(found)
+        self.probing.look_again()
         for project, why in found.damaged.items():
             if project not in damaged:
                 log.error("%s", why)

@@ -31,6 +31,8 @@ from supervise.model import (
     Outcome,
     Phase,
     Ping,
+    ProbeResult,
+    ProbeRole,
     Requirement,
     Status,
     StatusRow,
@@ -39,6 +41,7 @@ from supervise.model import (
     World,
 )
 from supervise.observe.beats import changed as since_when
+from supervise.observe.probes import Probed, is_news
 from supervise.places import Places
 from supervise.platforms.systemd.units import unit_name
 from supervise.reconcile.disk import Disk, with_holds
@@ -71,6 +74,7 @@ class Reconciler:
         self.states: dict[str, UnitState] = {}
         self.beats: dict[str, Beat] = {}
         self.usage: Mapping[str, Usage] = {}
+        self.probed: dict[str, Probed] = {}
         self.acting: set[str] = set()
         self.wakes: dict[str, timedelta] = {}
         self.required: Mapping[str, Requirement] = {}
@@ -140,6 +144,30 @@ class Reconciler:
         self._observe(name)
         return known is None or replace(known, at=beat.at) != beat
 
+    def take_answer(self, name: str, life: str, role: ProbeRole, answer: ProbeResult | str) -> bool:
+        """Whether it changes anything. It may be why nobody could be asked; of a life that is over it says nothing."""
+        state = self.states.get(name)
+        if state is None or state.phase is not Phase.ACTIVE or state.incarnation != life:
+            return False
+        known = self._probed_of(state) or Probed(life)
+        told = replace(known, unasked=answer) if isinstance(answer, str) else known.answered(role, answer)
+        self.probed[name] = told
+        self._observe(name)
+        return is_news(known, told)
+
+    def forgive_failures(self) -> None:
+        """What has failed up to now counts no more."""
+        for name, probed in self.probed.items():
+            if probed.failed:
+                self.probed[name] = replace(probed, failed=0)
+                self._observe(name)
+
+    def forget_answers(self, names: Iterable[str]) -> None:
+        """What these were asked, they are not asked any more."""
+        for name in names:
+            if self.probed.pop(name, None):
+                self._observe(name)
+
     def take_pings(self, pings: Mapping[str, Ping]) -> None:
         for name, ping in pings.items():
             if (state := self.states.get(name)) is not None and state.phase is Phase.ACTIVE:
@@ -177,6 +205,10 @@ class Reconciler:
     def disturb(self, now: Instant) -> None:
         """Silence up to now says nothing."""
         self.facts = replace(self.facts, disturbed=now.monotonic)
+
+    def ask_probes(self) -> None:
+        """From now on the agents' probes are asked."""
+        self.facts = replace(self.facts, asks=True)
 
     def lose_sight(self) -> None:
         """The platform cannot be asked any longer."""
@@ -301,13 +333,22 @@ class Reconciler:
         spec = self.disk.specs.get(name)
         units = [one.unit for one in spec.depends_on if one.required] if spec else []
         usage = self.usage.get(name)
+        probed = self._probed_of(state)
         self._observed[name] = Observation(
             unit=self.disk.seen_on(state),
             beat=self.beats.get(name),
+            ready=probed.ready if probed else None,
+            live=probed.live if probed else None,
+            failed_probes=probed.failed if probed else 0,
             requirements={unit: self._requirement(unit) for unit in units},
             acting=name in self.acting,
             usage=usage if usage and usage.incarnation == state.incarnation else None,
         )
+
+    def _probed_of(self, state: UnitState) -> Probed | None:
+        """What this life of the agent has answered."""
+        probed = self.probed.get(state.name)
+        return probed if probed and probed.incarnation == state.incarnation else None
 
     def _requirement(self, unit: str) -> Requirement:
         state = self.states.get(unit.removeprefix("agent@").removesuffix(".service"))
@@ -334,6 +375,7 @@ class Reconciler:
             self.rows.pop(name, None)
             self.intents.pop(name, None)
             self.beats.pop(name, None)
+            self.probed.pop(name, None)
         return self._publish(Change(decision.rows, decision.events, samples, (), decision.forget, renamed))
 
     def _take_over_intent(self, spec: AgentSpec) -> None:

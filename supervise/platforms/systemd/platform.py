@@ -29,6 +29,7 @@ from supervise.model import (
     Outcome,
     Phase,
     Ping,
+    ProbeRole,
     ProcessId,
     Requirement,
     Scope,
@@ -43,6 +44,7 @@ from supervise.platforms import Traits, UnitChanges
 from supervise.platforms.systemd import units
 from supervise.platforms.systemd.bus import MANAGER, PROPERTIES, SYSTEMD, UNIT, Bus, CallFailed
 from supervise.platforms.systemd.enablement import enabled_units, masked_units
+from supervise.platforms.systemd.probing import ended
 from supervise.platforms.systemd.states import USED, length, moment, unit_state
 from supervise.platforms.systemd.watch import SERVICE, Watch, agent_name
 
@@ -203,6 +205,20 @@ class Systemd:
             return await self._perform(action)
         except CallFailed as error:
             return Outcome(False, str(error), denied=error.denied)
+
+    async def probe(self, name: str, role: ProbeRole) -> Outcome:
+        unit = units.probe_unit(name, role)
+        try:
+            result = await self._jobs.result((await self.bus.call("StartUnit", "ss", unit, "replace"))[0])
+            if result in GOOD_RESULTS:
+                return Outcome(True, "exited with code 0")
+            if result != "failed":
+                return Outcome(False, JOB_RESULTS.get(result, result), unmade=True)
+            service = await self.bus.all_properties(object_path(unit), SERVICE)
+            await self._reset(unit)  # its failure is the agent's matter, and nobody shall find a failed unit
+        except CallFailed as error:
+            return Outcome(False, str(error), denied=error.denied, unmade=True)
+        return ended(service)
 
     async def apply(self, changes: UnitChanges) -> None:
         if changes.disable:

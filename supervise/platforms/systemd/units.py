@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from supervise import __version__
 from supervise.marker import IN_SCRIPTS, digest, stamped
-from supervise.model import FOREVER, AgentSpec, Notify, RestartPolicy, Scope, UnitFile
+from supervise.model import FOREVER, AgentSpec, Notify, ProbeRole, RestartPolicy, Scope, UnitFile
 from supervise.places import Places
 from supervise.platforms.systemd import hardening
 from supervise.platforms.systemd.directives import (
@@ -61,6 +61,11 @@ def timer_name(name: str) -> str:
 def run_unit(name: str) -> str:
     """Where `supervise run` puts the agent."""
     return f"agent-run-{name}.scope"
+
+
+def probe_unit(name: str, role: ProbeRole) -> str:
+    """What runs the command of an agent's probe."""
+    return f"agent-{'probe' if role is ProbeRole.LIVE else 'ready'}@{name}.service"
 
 
 def started_unit(spec: AgentSpec) -> str:
