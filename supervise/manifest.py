@@ -79,22 +79,25 @@ def from_json(text: str, *, file: Path) -> Manifest:
 
 def manifests(places: Places) -> Iterator[Manifest]:
     """All projects installed in one scope, by name. What cannot be read is left out; `unreadable` names it."""
-    for file in _files(places):
-        try:
-            yield _read(file)
-        except SuperviseError:  # told by `unreadable`; one damaged file must not stop everything else
-            continue
+    yield from read_manifests(places)[0]  # one damaged file must not stop everything else
 
 
 def unreadable(places: Places) -> Mapping[str, str]:
     """Why each damaged manifest cannot be read, by project."""
-    reasons: dict[str, str] = {}
+    return read_manifests(places)[1]
+
+
+def read_manifests(places: Places) -> tuple[tuple[Manifest, ...], Mapping[str, str]]:
+    """What is whole, and why the rest is not, by project. Each file is read once: it is in one of the two."""
+    found, reasons = [], {}
     for file in _files(places):
         try:
-            _read(file)
+            found.append(_read(file))
+        except FileNotFoundError:  # uninstalled this very moment
+            continue
         except SuperviseError as error:
             reasons[file.stem] = str(error)
-    return reasons
+    return tuple(found), reasons
 
 
 def hidden(places: Places) -> str | None:
@@ -116,6 +119,8 @@ def _files(places: Places) -> Iterator[Path]:
 def _read(file: Path) -> Manifest:
     try:
         return from_json(file.read_text(encoding="utf-8"), file=file)
+    except FileNotFoundError:
+        raise
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(file, str(error)) from error
 

@@ -677,6 +677,19 @@ class StatusRow:
     past: Past = Past()
 
 
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    """How a host and its reconciler are: a row of `host_status`. `message`: what troubles it; empty if nothing does."""
+
+    platform: str
+    version: str
+    boot: str
+    started_at: datetime
+    agents: int
+    message: str = ""
+    updated_at: datetime | None = None
+
+
 class ActionKind(StrEnum):
     START = "start"
     STOP = "stop"

@@ -36,6 +36,11 @@ class Places:
         return self.state / "state.db"
 
     @property
+    def reconciler_lock(self) -> Path:
+        """The reconciler that runs holds it."""
+        return self.state / "reconciler.lock"
+
+    @property
     def control(self) -> Path:
         """Where the reconciler answers."""
         return self.runtime / "control.sock"

@@ -13,7 +13,17 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from supervise.errors import SuperviseError
-from supervise.manifest import Manifest, RunMark, from_json, manifests, outdated, run_mark, to_json, unreadable
+from supervise.manifest import (
+    Manifest,
+    RunMark,
+    from_json,
+    manifests,
+    outdated,
+    read_manifests,
+    run_mark,
+    to_json,
+    unreadable,
+)
 from supervise.model import (
     FOREVER,
     AgentSpec,
@@ -211,6 +221,33 @@ def test_one_damaged_manifest_hides_no_other_and_is_named(tmp_path: Path, damage
     assert [one.project for one in manifests(there)] == ["bots"]
     assert list(unreadable(there)) == ["web"]
     assert str(there.manifest("web")) in unreadable(there)["web"]
+
+
+def test_a_manifest_that_is_mended_while_it_is_read_is_in_one_of_the_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = places_in(tmp_path)
+    put(there, manifest(spec(), project="bots"))
+    there.manifest("bots").write_text("{")
+    real = Path.read_text
+
+    def mended(file: Path, encoding: str) -> str:
+        found = real(file, encoding=encoding)
+        there.manifest("bots").write_text(to_json(manifest(spec(), project="bots")), encoding="utf-8")
+        return found
+
+    monkeypatch.setattr(Path, "read_text", mended)
+    found, damaged = read_manifests(there)
+    assert (found, list(damaged)) == ((), ["bots"])
+    found, damaged = read_manifests(there)
+    assert ([one.project for one in found], damaged) == (["bots"], {})
+
+
+def test_a_manifest_that_goes_while_it_is_read_is_not_damaged(tmp_path: Path) -> None:
+    there = places_in(tmp_path)
+    put(there, manifest(spec(), project="bots"))
+    (there.manifests / "gone.json").symlink_to(there.manifests / "nowhere")
+    assert ([one.project for one in manifests(there)], unreadable(there)) == (["bots"], {})
 
 
 # --- Compared ---------------------------------------------------------------------------------------------------------

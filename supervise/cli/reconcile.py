@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
 import click
 
 from supervise.cli.options import json_option, user_option
-from supervise.errors import ExitCode
+from supervise.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from supervise.places import Places
+
+HANDOVER = timedelta(seconds=5)
+"""As a service it waits so long for another reconciler to end: systemd would start it again and again."""
 
 
 @click.command()
 @user_option
 @click.option("--once", is_flag=True, help="One full pass, then end; a reconciler that runs makes it.")
+@click.option("--reload", is_flag=True, help="Have the reconciler that runs read everything anew, then end.")
 @json_option
 @click.option(
     "--log-level",
@@ -19,32 +29,67 @@ from supervise.errors import ExitCode
     show_default=True,
     help="How much it writes to its log.",
 )
-def command(as_user: bool, once: bool, as_json: bool, log_level: str) -> int:
+def command(as_user: bool, once: bool, reload: bool, as_json: bool, log_level: str) -> int:
     """Keep the status of all agents true, until stopped.
 
     It owns no agent: it may be killed at any moment. `supervise install` installs it as a service; started by hand it
-    serves the sockets itself.
+    serves the sockets itself. SIGHUP has it read everything anew.
     """
-    import asyncio
     import logging
     import os
-    import socket
 
     from supervise.cli.wanted import scope_of
     from supervise.places import places
-    from supervise.reconcile.daemon import Daemon
-    from supervise.reconcile.once import once as one_pass
 
+    if once and reload:
+        raise UsageError("--once and --reload do not go together")
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(message)s")
     there = places(scope_of(as_user), os.environ, uid=os.getuid())
     if once:
-        from supervise.cli.output import print_json
+        return _once(there, as_json=as_json)
+    if reload:
+        return _reload(there, as_json=as_json)
+    return _run(there)
 
-        done = asyncio.run(one_pass(there, host=socket.gethostname()))
-        if as_json:
-            print_json(done)
-        else:
-            click.echo(f"✓ looked at {len(done['rows'])} agents, {done['by']}")
-        return ExitCode.OK
-    asyncio.run(Daemon(there, host=socket.gethostname()).run())
+
+def _run(there: Places) -> int:
+    import asyncio
+    import os
+    import socket
+
+    from supervise.reconcile.alone import alone
+    from supervise.reconcile.daemon import Daemon
+
+    with alone(there, patience=HANDOVER if "NOTIFY_SOCKET" in os.environ else timedelta()):
+        asyncio.run(Daemon(there, host=socket.gethostname()).run())
     return ExitCode.OK
+
+
+def _once(there: Places, *, as_json: bool) -> int:
+    import asyncio
+    import socket
+
+    from supervise.cli.output import print_json
+    from supervise.reconcile.once import once
+
+    done = asyncio.run(once(there, host=socket.gethostname()))
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(f"✓ looked at {len(done['rows'])} agents, {done['by']}")
+    return ExitCode.OK
+
+
+def _reload(there: Places, *, as_json: bool) -> int:
+    import asyncio
+
+    from supervise.cli.output import print_json
+    from supervise.reconcile.once import reload
+    from supervise.text import shown
+
+    done = asyncio.run(reload(there))
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(f"{'✗' if done['damaged'] else '✓'} read anew: {shown(done['found'])}", err=bool(done["damaged"]))
+    return ExitCode.FAILED if done["damaged"] else ExitCode.OK

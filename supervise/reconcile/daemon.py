@@ -12,23 +12,26 @@ import signal
 from collections import Counter
 from collections.abc import MutableMapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from supervise import clock
+from supervise import __version__, clock
 from supervise.control.server import Request, Send, Server
 from supervise.errors import PlatformError
-from supervise.model import Instant, ReconcilerSettings, Status
+from supervise.model import HostStatus, Instant, ReconcilerSettings, Status
 from supervise.observe.beats import Beats
 from supervise.places import Places
 from supervise.reconcile import disk, orders
 from supervise.reconcile.acting import Acting
 from supervise.reconcile.alerting import Alerting
 from supervise.reconcile.following import Following
+from supervise.reconcile.host import STOPPED, troubles
 from supervise.reconcile.metering import Metering
 from supervise.reconcile.notify import Notify
 from supervise.reconcile.probing import Probing
 from supervise.reconcile.reconciler import Reconciler
+from supervise.reconcile.reloading import found_anew
 from supervise.reconcile.sockets import sockets
 from supervise.stores import Change, Sample
 from supervise.stores.writer import Trouble, Writer
@@ -47,6 +50,8 @@ SIGNS = timedelta(seconds=1)
 FEEDING = timedelta(seconds=1)
 """How often our own watchdog is fed at most."""
 RESYNC = timedelta(seconds=60)
+HOST = timedelta(minutes=1)
+"""How often it is written down that nothing is new of the host."""
 SAMPLES = timedelta(minutes=5)
 PRUNING = timedelta(hours=1)
 STALL = timedelta(seconds=5)
@@ -65,6 +70,7 @@ class Daemon:
         self.places = places
         self.pid = os.getpid()
         self.since = clock.now().wall
+        self._on_terminal = os.isatty(0)
         self.refused: Counter[str] = Counter()
         self.notify = Notify()
         self.writer = Writer(places.store, host=host)
@@ -83,6 +89,7 @@ class Daemon:
         self._flood_told: timedelta | None = None
         self._trouble: Trouble | None = None
         self._told = ""
+        self._host: HostStatus | None = None
         self._last: dict[str, timedelta] = {}
         self._touched: set[str] = set()
         """Agents whose files changed, and of whom systemd has not been asked yet whether it has read that."""
@@ -95,10 +102,12 @@ class Daemon:
         ended = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # so far there is nothing to be read again
         memory = await self.writer.start()
         self.reconciler.remember(memory)
         self.reconciler.lose_sight()  # until a first look: what is remembered is not what is, and a beat is no look
         self._look_at_disk()
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up, ended)
         self.alerting.remember(memory.notes)
         self.reconciler.listeners.append(self.alerting.heard)
         self.reconciler.listen()
@@ -121,6 +130,7 @@ class Daemon:
         self.acting.close()
         await self._server.close()
         await self.alerting.close()
+        self.writer.commit(Change(host=replace(self.host_status(clock.now()), message=STOPPED)))
         await self.writer.close()
         for task in tasks:
             if not task.cancelled() and (error := task.exception()):
@@ -136,8 +146,32 @@ class Daemon:
             with suppress(PlatformError):
                 await self.following.resync()
 
+    def reload(self) -> str:
+        """Read everything anew, whatever the disk's stamps say; gives what changed. A manifest that is damaged leaves
+        its project as it was."""
+        before = self.reconciler.disk
+        with self.notify.reloading():
+            self._look_at_disk(anew=True)
+        self._last.pop("resync", None)
+        found = found_anew(before, self.reconciler.disk)
+        log.info("reloaded: %s", found)
+        return found
+
+    def _hung_up(self, ended: asyncio.Event) -> None:
+        """SIGHUP means to reload, but where the terminal that it was started from has gone."""
+        if self._on_terminal and not os.isatty(0):
+            ended.set()
+        else:
+            self.reload()
+
     def alerts_info(self) -> Any:
         return self.alerting.info()
+
+    def host_status(self, now: Instant) -> HostStatus:
+        """How this host is, and what troubles us."""
+        facts, disk = self.reconciler.facts, self.reconciler.disk
+        found = troubles(facts, disk, self.writer.trouble, self.alerts_info(), now=now)
+        return HostStatus(facts.platform, __version__, now.boot, self.since, len(disk.specs), "; ".join(found))
 
     async def _answer(self, request: Request, send: Send) -> Any:
         return await orders.answer(self, request, send)
@@ -157,6 +191,7 @@ class Daemon:
             self._notice_gaps(before, now)
             before = now
             self._tell_of_store()
+            self._tell_of_host(now)
             try:
                 await self._tick(now)
             except PlatformError as error:
@@ -215,10 +250,11 @@ class Daemon:
             self.reconciler.forgive_failures()
             self.reconciler.disturbed("Stalled", text)
 
-    def _look_at_disk(self) -> None:
+    def _look_at_disk(self, *, anew: bool = False) -> None:
         """Take over what changed on disk, and decide about the agents whom that concerns."""
         damaged = self.reconciler.disk.damaged
-        found, touched = disk.look(self.places, self.reconciler.disk)
+        look = disk.look_anew if anew else disk.look
+        found, touched = look(self.places, self.reconciler.disk)
         self._touched |= touched
         if found is self.reconciler.disk:
             return
@@ -247,6 +283,15 @@ class Daemon:
             log.error("%s; until that works again all is kept in memory", self._trouble.why)
         elif before and not self._trouble:
             log.warning("the store is written again; it was not since %s", f"{before.since:%Y-%m-%d %H:%M:%S} UTC")
+
+    def _tell_of_host(self, now: Instant) -> None:
+        """When something is new, and each minute, so that others see that this host lives."""
+        if not self._is_due("trouble", SIGNS, now):
+            return
+        status = self.host_status(now)
+        if self._is_due("host", HOST, now) or status != self._host:
+            self._host = status
+            self.writer.commit(Change(host=replace(status, updated_at=now.wall)))
 
     def _summary(self) -> str:
         counts = Counter(row.status for row in self.reconciler.rows.values())

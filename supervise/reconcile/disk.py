@@ -12,7 +12,7 @@ from pathlib import Path
 
 from supervise.clock import boot_id
 from supervise.holds import read_holds
-from supervise.manifest import Manifest, hidden, manifests, unreadable
+from supervise.manifest import Manifest, hidden, read_manifests
 from supervise.marker import edited, marker
 from supervise.model import AgentSpec, Hold, UnitState
 from supervise.places import Places
@@ -78,6 +78,11 @@ def look(places: Places, before: Disk) -> tuple[Disk, frozenset[str]]:
     return now, _touched(before, now, places, moved)
 
 
+def look_anew(places: Places, before: Disk) -> tuple[Disk, frozenset[str]]:
+    """As `look`, with every file read, also where its stamp is the old one."""
+    return look(places, replace(before, stamps={}))
+
+
 def with_holds(places: Places, disk: Disk) -> Disk:
     """The disk with the holds of this moment: they are read in each pass that may start something."""
     if _stamp(places.holds) == disk.stamps.get(places.holds, NOTHING):
@@ -88,8 +93,7 @@ def with_holds(places: Places, disk: Disk) -> Disk:
 def _installed(places: Places, before: Disk) -> Disk:
     if why := hidden(places):
         return replace(before, damaged={**before.damaged, "-": why})  # what was installed still is
-    found = tuple(manifests(places))
-    damaged = unreadable(places)
+    found, damaged = read_manifests(places)
     kept = tuple(one for one in before.manifests if one.project in damaged)  # its agents run on, whatever the file says
     found = tuple(sorted((*found, *kept), key=lambda one: one.project))
     boot = boot_id()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 from sdnotify import SystemdNotifier
@@ -17,6 +18,7 @@ class Notify:
         if self._notifier.socket is not None:
             self._notifier.socket.setblocking(False)
         self._last = ""
+        self._ready = False
 
     @property
     def watchdog(self) -> timedelta | None:
@@ -26,7 +28,20 @@ class Notify:
         return None
 
     def ready(self) -> None:
+        self._ready = True
         self._notifier.notify("READY=1")
+
+    @contextmanager
+    def reloading(self) -> Iterator[None]:
+        """While it reads its files anew (sd_notify(3)). Before it is ready the manager waits for it anyway."""
+        if not self._ready:
+            yield
+            return
+        self._notifier.notify("RELOADING=1")
+        try:
+            yield
+        finally:
+            self._notifier.notify("READY=1")
 
     def stopping(self) -> None:
         self._notifier.notify("STOPPING=1")

@@ -1,4 +1,6 @@
-"""One full pass and no more: by the reconciler that runs, or else here, with everything a pass writes and does."""
+"""What is asked of a reconciler once: a full pass (here, where none runs, with everything it writes and does), or to
+read everything anew.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from supervise.places import Places
 from supervise.platforms.systemd.platform import Systemd
 from supervise.reconcile import disk
 from supervise.reconcile.acting import Acting
+from supervise.reconcile.alone import alone
 from supervise.reconcile.orders import row_json
 from supervise.reconcile.reconciler import Reconciler
 from supervise.stores.writer import Writer
@@ -30,7 +33,15 @@ async def once(places: Places, *, host: str) -> dict[str, Any]:
     except Unreachable as error:
         if not isinstance(error.__cause__, NOBODY):
             raise
-        return {"by": "without a reconciler", "rows": await _here(places, host)}
+        with alone(places):
+            return {"by": "without a reconciler", "rows": await _here(places, host)}
+
+
+async def reload(places: Places) -> dict[str, Any]:
+    """What the reconciler that runs found, and what is damaged. Raises SuperviseError."""
+    async with connect(places.control) as control:
+        said: dict[str, Any] = await control.ask("reload", patience=PATIENCE)
+        return said
 
 
 async def _here(places: Places, host: str) -> list[dict[str, Any]]:

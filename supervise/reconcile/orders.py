@@ -209,6 +209,13 @@ async def _look(daemon: Daemon, request: Request, send: Send) -> Any:
     return info(daemon)
 
 
+async def _reload(daemon: Daemon, request: Request, send: Send) -> Any:
+    """Read everything anew, as SIGHUP does, and say what changed."""
+    request.require_right_to_act()
+    found = daemon.reload()
+    return {"found": found, "damaged": dict(daemon.reconciler.disk.damaged)}
+
+
 OPERATIONS: Mapping[str, Operation] = {
     "whoami": _whoami,
     "info": _info,
@@ -216,6 +223,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "events": _events,
     "watch": _watch,
     "look": _look,
+    "reload": _reload,
     "order": _order,
     "lock": _lock,
     "unlock": _unlock,
@@ -231,12 +239,16 @@ def info(daemon: Daemon) -> dict[str, Any]:
     reconciler = daemon.reconciler
     now = reconciler.clock()
     seen = reconciler.view_of
+    host = daemon.host_status(now)
     trouble = daemon.writer.trouble
     unseen = reconciler.facts.unseen_since
     return {
         "version": __version__,
         "pid": daemon.pid,
         "host": reconciler.facts.name,
+        "platform": host.platform,
+        "boot": host.boot,
+        "message": host.message,
         "since": daemon.since.isoformat(),
         "at": now.wall.isoformat(),
         "view_age": None if seen is None else (now.monotonic - seen.monotonic).total_seconds(),

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from supervise.model import Event, Intent, Lock, StatusRow
+from supervise.model import Event, HostStatus, Intent, Lock, StatusRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class Change:
     """What one pass, or one order of a person, has to write: all of it or nothing.
 
     `forget`: agents whose row and intent go (events and samples stay until they are old). `renamed`: new name → old
-    one; row, intent, events and samples follow. `notes`: small texts of ours by key, None to remove one.
+    one; row, intent, events and samples follow. `notes`: small texts of ours by key, None to remove one. `host`: None
+    where nothing is to be written of it.
     """
 
     rows: Mapping[str, StatusRow] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class Change:
     forget: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, str | None] = field(default_factory=dict)
+    host: HostStatus | None = None
 
 
 class ItemKind(StrEnum):

@@ -1,6 +1,6 @@
 """What is kept in memory for a store that cannot be written now, and to write its file anew. Pure, and bounded.
 
-Rows, intents and notes: the newest of each name. Events and samples: so many, then the oldest go and are counted.
+Rows, intents, notes, the host: the newest of each name. Events, samples: so many, then the oldest go and are counted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TypeVar
 
-from supervise.model import Event, Intent, StatusRow
+from supervise.model import Event, HostStatus, Intent, StatusRow
 from supervise.stores import Change, Memory, Sample
 
 LIMIT = 10_000
@@ -31,6 +31,7 @@ class _Run:
     notes: dict[str, str | None] = field(default_factory=dict)
     events: deque[Event] = field(default_factory=deque)
     samples: deque[Sample] = field(default_factory=deque)
+    host: HostStatus | None = None
 
     def add(self, change: Change) -> None:
         for name in change.forget:
@@ -42,6 +43,7 @@ class _Run:
         self.notes.update(change.notes)
         self.events.extend(change.events)
         self.samples.extend(change.samples)
+        self.host = change.host or self.host
 
     def change(self) -> Change:
         return Change(
@@ -52,6 +54,7 @@ class _Run:
             forget=tuple(self.forget),
             renamed=self.renamed,
             notes=self.notes,
+            host=self.host,
         )
 
 
@@ -91,12 +94,13 @@ def _shorten(queues: Sequence[deque[E]]) -> int:
 
 
 class Newest:
-    """The newest row, intent and note of every name: what a lost file is written anew from."""
+    """The newest row, intent and note of every name, and of the host: what a lost file is written anew from."""
 
     def __init__(self, memory: Memory) -> None:
         self._rows = dict(memory.rows)
         self._intents = dict(memory.intents)
         self._notes: dict[str, str] = dict(memory.notes)
+        self._host: HostStatus | None = None
 
     def add(self, change: Change) -> None:
         self._rename(change)
@@ -110,9 +114,11 @@ class Newest:
                 self._notes.pop(key, None)
             else:
                 self._notes[key] = value
+        self._host = change.host or self._host
 
     def change(self) -> Change:
-        return Change(rows=dict(self._rows), intents=tuple(self._intents.values()), notes=dict(self._notes))
+        intents = tuple(self._intents.values())
+        return Change(rows=dict(self._rows), intents=intents, notes=dict(self._notes), host=self._host)
 
     def _rename(self, change: Change) -> None:
         moves = [(new, old) for new, old in change.renamed.items() if new != old]

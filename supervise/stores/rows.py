@@ -18,6 +18,7 @@ from supervise.model import (
     Event,
     EventKind,
     HealthPart,
+    HostStatus,
     Intent,
     IntentKind,
     Lock,
@@ -114,6 +115,7 @@ INTENT: Mapping[str, Read] = {
     "boot": _text,
     "reason": _text,
 }
+HOST = ("platform", "version", "boot", "started_at", "agents", "message", "updated_at")
 SAMPLE = (
     "phase",
     "status",
@@ -145,6 +147,7 @@ LENGTHS: Mapping[str, int] = {
     "project": SHORT,
     "unit": SHORT,
     "platform": 32,
+    "version": 64,
     "message": LONG,
     "incarnation": SHORT,
     "boot": 64,
@@ -199,6 +202,10 @@ def intent_values(intent: Intent) -> Values:
 
 def intent_of(found: Found) -> Intent:
     return Intent(**_fields(found, INTENT), monotonic=timedelta(microseconds=_number(found["monotonic"])))
+
+
+def host_values(status: HostStatus) -> Values:
+    return _values(status, HOST)
 
 
 def sample_values(sample: Sample) -> Values:

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from supervise.errors import StoreError
-from supervise.model import Event, StatusRow
+from supervise.model import Event, HostStatus, StatusRow
 from supervise.stores import Change, EventQuery, ItemKind, Memory, OutboxItem, Sample
 from supervise.stores.database import applied, connect, migrate, refuse_damage, told, transaction
 from supervise.stores.file import MAGIC, made_private, owned, size_of
 from supervise.stores.migrations import migrations, missing
 from supervise.stores.rows import (
     EVENT,
+    HOST,
     INTENT_COLUMNS,
     ROW_COLUMNS,
     SAMPLE_COLUMNS,
@@ -29,6 +30,7 @@ from supervise.stores.rows import (
     Values,
     event_of,
     event_values,
+    host_values,
     intent_of,
     intent_values,
     past_text,
@@ -56,14 +58,15 @@ def _insert(table: str, columns: Sequence[str]) -> str:
     return f"insert into {table} ({', '.join(columns)}) values ({', '.join(f':{one}' for one in columns)})"  # noqa: S608
 
 
-def _upsert(table: str, columns: Sequence[str]) -> str:
-    changes = ", ".join(f"{one} = excluded.{one}" for one in columns if one not in ("host", "name"))
-    return f"{_insert(table, columns)} on conflict (host, name) do update set {changes}"
+def _upsert(table: str, columns: Sequence[str], key: Sequence[str] = ("host", "name")) -> str:
+    changes = ", ".join(f"{one} = excluded.{one}" for one in columns if one not in key)
+    return f"{_insert(table, columns)} on conflict ({', '.join(key)}) do update set {changes}"
 
 
 PUT_ROW = _upsert("agent_status", ("host", *ROW_COLUMNS, "epoch", "seq"))
 PUT_PAST = _upsert("agent_memory", ("host", "name", "past"))
 PUT_INTENT = _upsert("agent_intents", ("host", *INTENT_COLUMNS))
+PUT_HOST = _upsert("host_status", ("host", *HOST, "epoch", "seq"), key=("host",))
 PUT_EVENT = _insert("agent_events", ("host", *EVENT)) + " on conflict (id) do nothing"
 PUT_SAMPLE = _insert("agent_samples", ("host", *SAMPLE_COLUMNS)).replace("insert", "insert or replace", 1)
 PUT_ITEM = _insert("outbox", ("id", "host", "kind", "name", "at", "event"))
@@ -78,8 +81,8 @@ SAMPLES = """select s.*, a.agent_name, a.project, a.unit, a.platform from agent_
 class Sqlite:
     """The store of one host. Belongs to the thread that opened it.
 
-    `skipped` counts rows that were left out, `seq` what was written: one for each row, and with `replicate` one for
-    each event and sample too. The number of an outbox item is the `seq` of what it is about.
+    `skipped` counts rows that were left out, `seq` what was written: one for each row (the host's too), and with
+    `replicate` one for each event and sample. The number of an outbox item is the `seq` of what it is about.
     """
 
     def __init__(
@@ -219,6 +222,9 @@ class Sqlite:
         for row in change.rows.values():
             with self._excused():
                 self._put_row(row, now)
+        if change.host:
+            with self._excused():
+                self._put_host(change.host, now)
         for intent in change.intents:
             with self._excused():
                 self._db.execute(PUT_INTENT, {"host": self._host, **intent_values(intent)})
@@ -244,6 +250,11 @@ class Sqlite:
         if self._replicate:
             self._unsend(values["name"])
             self._send(ItemKind.ROW, values["name"], values["updated_at"])
+
+    def _put_host(self, status: HostStatus, now: str) -> None:
+        values = {**host_values(status), "host": self._host, "epoch": self.epoch, "seq": self.seq + 1}
+        self._db.execute(PUT_HOST, {**values, "updated_at": values["updated_at"] or now})
+        self.seq += 1
 
     def _put_event(self, event: Event) -> None:
         values = {"host": self._host, **event_values(event)}

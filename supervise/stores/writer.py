@@ -384,7 +384,8 @@ def _dated(change: Change) -> Change:
     """Rows that do not say when they were made were made now, not when the disk takes them."""
     moment = now().wall
     rows = {name: row if row.updated_at else replace(row, updated_at=moment) for name, row in change.rows.items()}
-    return replace(change, rows=rows)
+    host = change.host if change.host is None or change.host.updated_at else replace(change.host, updated_at=moment)
+    return replace(change, rows=rows, host=host)
 
 
 def _fits(event: Event, query: EventQuery) -> bool:

@@ -1,12 +1,17 @@
-"""`supervise reconcile --once`: one pass, and by whom."""
+"""`supervise reconcile`: one pass, and by whom; a reload; and never two at a time."""
 
 from __future__ import annotations
 
 import json
+import os
+
+import pytest
 
 from supervise.errors import ExitCode
 from supervise.places import Places
+from supervise.reconcile.alone import alone
 from supervise.reconcile.orders import row_json
+from tests.cli.reconciler import HOSTILE, INERT
 from tests.cli.shell import Supervise
 from tests.nouns import row
 from tests.reconcile.served import INFO, served
@@ -27,3 +32,44 @@ def test_for_programs_a_pass_gives_its_rows(supervise: Supervise, there: Places)
     found = json.loads(answer.out)
     assert found["by"] == "by the reconciler that runs"
     assert [one["name"] for one in found["rows"]] == ["sma", "feed"]
+
+
+# --- Reloading --------------------------------------------------------------------------------------------------------
+
+FOUND = "2 agents of 1 project; changed: sma"
+
+
+def test_a_reload_says_what_the_reconciler_found(supervise: Supervise, there: Places) -> None:
+    with served(there.control, reload={"found": FOUND, "damaged": {}}):
+        answer = supervise("reconcile", "--user", "--reload")
+    assert (answer.code, answer.out) == (ExitCode.OK, f"✓ read anew: {FOUND}\n")
+
+
+def test_a_reload_of_what_is_damaged_fails(supervise: Supervise, there: Places) -> None:
+    found = {"found": f"{HOSTILE}; project trading stays as it was: cannot read it", "damaged": {"trading": "…"}}
+    with served(there.control, reload=found):
+        answer = supervise("reconcile", "--user", "--reload")
+        told = json.loads(supervise("reconcile", "--user", "--reload", "--json").out)
+    assert (answer.code, answer.out) == (ExitCode.FAILED, "")
+    assert answer.err == f"✗ read anew: {INERT}; project trading stays as it was: cannot read it\n"
+    assert told == found
+
+
+def test_a_reload_where_none_runs_has_its_own_exit_code(supervise: Supervise, there: Places) -> None:
+    answer = supervise("reconcile", "--user", "--reload")
+    assert (answer.code, answer.out) == (ExitCode.UNREACHABLE, "")
+
+
+# --- One at a time ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [(), ("--once",)], ids=["daemon", "once"])
+def test_beside_another_reconciler_none_begins_and_none_writes(
+    supervise: Supervise, there: Places, options: tuple[str, ...]
+) -> None:
+    with alone(there):
+        answer = supervise("reconcile", "--user", *options)
+    assert (answer.code, answer.out) == (ExitCode.FAILED, "")
+    assert f"cannot keep your agents: another reconciler does (PID {os.getpid()})" in answer.err
+    assert not there.store.exists()
+    assert not there.control.exists()

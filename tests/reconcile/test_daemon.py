@@ -8,7 +8,7 @@ import os
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,10 +17,21 @@ from typing import Any
 
 import pytest
 
-from supervise import clock
+from supervise import __version__, clock
 from supervise.control.client import connect
 from supervise.manifest import to_json
-from supervise.model import Change, Event, Instant, Lost, Phase, ReconcilerSettings, Snapshot, Status, UnitState
+from supervise.model import (
+    Change,
+    Event,
+    HostStatus,
+    Instant,
+    Lost,
+    Phase,
+    ReconcilerSettings,
+    Snapshot,
+    Status,
+    UnitState,
+)
 from supervise.places import Places
 from supervise.reconcile import daemon as module
 from supervise.reconcile.daemon import Daemon
@@ -30,8 +41,9 @@ from supervise.stores import EventQuery
 from supervise.stores.sqlite import Sqlite
 from supervise.stores.writer import Trouble
 from tests.install.machine import Machine
-from tests.nouns import NOW, after, minutes, places_in, row, seconds, spec
+from tests.nouns import NOON, NOW, after, minutes, places_in, row, seconds, spec
 from tests.reconcile.rig import HOST, in_a_loop, manifest_of, until
+from tests.stores.nouns import hosts
 
 
 class Heard:
@@ -45,6 +57,11 @@ class Heard:
 
     def stopping(self) -> None:
         self.words.append("stopping")
+
+    @contextmanager
+    def reloading(self) -> Iterator[None]:
+        self.words.append("reloading")
+        yield
 
     def passed(self, status: str) -> None:
         self.words.append(status)
@@ -179,6 +196,42 @@ def install(there: Places, *specs: Any) -> None:
     there.manifest("trading").write_text(to_json(manifest_of(*specs)))
 
 
+@in_a_loop
+async def test_a_reload_takes_over_what_no_stamp_tells_of_and_says_in_one_line_what_that_is(
+    there: Places, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with resting(there) as daemon:
+        install(there, spec(), spec("feed"))
+        await daemon.look(everything=True)
+        times = there.manifest("trading").stat()
+        there.manifest("trading").write_text(there.manifest("trading").read_text().replace('"Sma"', '"Ams"'))
+        os.utime(there.manifest("trading"), ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert daemon.reload() == "2 agents of 1 project; changed: sma"
+        assert daemon.reconciler.disk.specs["sma"].title == "Ams"
+        there.manifest("trading").write_text("{")
+        assert "; project trading stays as it was: cannot read the manifest" in daemon.reload()
+        assert daemon.reconciler.disk.specs.keys() == {"sma", "feed"}
+        reloads = [line for line in caplog.messages if line.startswith("reloaded: ")]
+        assert len(reloads) == 2
+
+
+@in_a_loop
+async def test_the_end_of_its_terminal_ends_it_and_any_other_hangup_is_a_reload(
+    there: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with resting(there) as daemon:
+        for on_terminal, still_there, ends in ((False, False, False), (True, True, False), (True, False, True)):
+            ended = asyncio.Event()
+            daemon._on_terminal = on_terminal
+            monkeypatch.setattr(os, "isatty", lambda descriptor, now=still_there: now)
+            daemon._hung_up(ended)
+            assert ended.is_set() is ends
+        heard = daemon.notify
+        assert isinstance(heard, Heard)
+        assert heard.words == ["reloading"] * 2
+
+
 # --- Pruning ----------------------------------------------------------------------------------------------------------
 
 
@@ -283,6 +336,32 @@ async def test_a_store_in_trouble_is_logged_once_and_once_when_it_is_well_again(
         assert daemon._summary() == "3 agents: 2 running, 1 error"
 
 
+@in_a_loop
+async def test_the_host_is_written_when_something_is_new_and_each_minute(
+    there: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[int, HostStatus]] = []
+    async with resting(there) as daemon:
+        for second in range(0, 200, 5):
+            now = after(seconds(second))
+            trouble = Trouble("full", NOON) if 90 <= second < 100 else None
+            monkeypatch.setattr(type(daemon.writer), "trouble", trouble)
+            with monkeypatch.context() as patch:
+                patch.setattr(daemon.writer, "commit", lambda change, at=second: written.append((at, change.host)))
+                daemon._tell_of_host(now)
+    assert [(at, host.message) for at, host in written] == [
+        (0, ""),
+        (60, ""),
+        (90, "the store cannot be written: full"),
+        (100, ""),
+        (120, ""),
+        (180, ""),
+    ]
+    last = written[-1][1]
+    assert (last.platform, last.version, last.boot) == ("systemd", __version__, NOW.boot)
+    assert (last.started_at, last.updated_at) == (daemon.since, after(seconds(180)).wall)
+
+
 # --- Run --------------------------------------------------------------------------------------------------------------
 
 
@@ -319,7 +398,8 @@ async def test_a_daemon_answers_and_tells_and_ends_in_order_with_everything_writ
     monkeypatch.setattr(module, "Following", partial(Following, connect=lambda places: machine))
     monkeypatch.setattr(module, "TICK", 0.01)
     install(there, spec())
-    before = (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
     daemon = Daemon(there, host=HOST, environ={})
     running = asyncio.ensure_future(daemon.run())
     await until(lambda: daemon.reconciler.view_of or running.done())
@@ -332,10 +412,12 @@ async def test_a_daemon_answers_and_tells_and_ends_in_order_with_everything_writ
     heard = daemon.notify
     assert isinstance(heard, Heard)
     await until(lambda: heard.words[1:])
+    os.kill(os.getpid(), signal.SIGHUP)
+    await until(lambda: "reloading" in heard.words)
     os.kill(os.getpid(), signal.SIGTERM)
     await running
-    assert (heard.words[0], set(heard.words[1:-1]), heard.words[-1]) == ("ready", {"1 agents: 1 warning"}, "stopping")
-    for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+    assert (heard.words[0], heard.words[1], heard.words[-1]) == ("ready", "1 agents: 1 warning", "stopping")
+    for number, handler in zip(numbers, before, strict=True):
         asyncio.get_running_loop().remove_signal_handler(number)
         signal.signal(number, handler)
     daemon._control.close()
@@ -346,3 +428,5 @@ async def test_a_daemon_answers_and_tells_and_ends_in_order_with_everything_writ
         assert [(event.name, event.after) for event in store.events(EventQuery())] == [("sma", Status.WARNING)]
     finally:
         store.close()
+    (host,) = hosts(there.state)
+    assert (host["host"], host["agents"], host["message"]) == (HOST, 1, "the reconciler was stopped")

@@ -18,7 +18,7 @@ from supervise.model import AgentSpec, Hold, Phase, Scope
 from supervise.places import Places
 from supervise.platforms.systemd.units import DROP_IN
 from supervise.reconcile import disk
-from supervise.reconcile.disk import Disk, look, with_holds
+from supervise.reconcile.disk import Disk, look, look_anew, with_holds
 from tests.nouns import NOON, places_in, seconds, spec, state
 
 AGENTS = ("sma", "breakout", "scanner.1", "report")
@@ -264,11 +264,25 @@ def test_only_what_changed_is_read_again(there: Places, before: Disk, monkeypatc
         return False
 
     monkeypatch.setattr(disk, "_is_edited", is_edited)
-    monkeypatch.setattr(disk, "manifests", lambda places: pytest.fail("the manifests are as they were"))
+    monkeypatch.setattr(disk, "read_manifests", lambda places: pytest.fail("the manifests are as they were"))
     edit("sma")(there)
     hold("breakout")(there)
     look(there, before)
     assert read == ["agent@sma.service.d"]
+
+
+def test_a_change_that_no_stamp_tells_of_is_found_by_who_looks_anew(
+    there: Places, before: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "_stamp", lambda path: before.stamps.get(path, disk.NOTHING))
+    written(there, SMA, BREAKOUT)
+    hold("sma")(there)
+    assert look(there, before)[0] is before
+    found, touched = look_anew(there, before)
+    assert found.specs.keys() == {"sma", "breakout", "report"}
+    assert found.holds.keys() == {"sma", "breakout"}
+    assert touched >= {"scanner.1", "sma"}
+    assert look(there, found)[0] is found
 
 
 # --- Damage -----------------------------------------------------------------------------------------------------------
@@ -350,7 +364,7 @@ def test_a_folder_that_cannot_be_read_leaves_everything_installed(
 
 
 @pytest.mark.parametrize("meanwhile", [install(SMA), uninstall("trading"), edit("sma"), hold("sma"), remove("sma")])
-@pytest.mark.parametrize("reading", ["manifests", "read_holds", "enabled_units", "boot_id"])
+@pytest.mark.parametrize("reading", ["read_manifests", "read_holds", "enabled_units", "boot_id"])
 def test_what_changes_while_we_look_is_seen_by_the_next_look(
     there: Places, before: Disk, monkeypatch: pytest.MonkeyPatch, reading: str, meanwhile: Change
 ) -> None:
@@ -358,7 +372,6 @@ def test_what_changes_while_we_look_is_seen_by_the_next_look(
 
     def slow(*places: Places) -> object:
         found = real(*places)
-        found = tuple(found) if reading == "manifests" else found
         monkeypatch.setattr(disk, reading, real)
         meanwhile(there)
         return found

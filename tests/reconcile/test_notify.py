@@ -51,6 +51,16 @@ def test_it_is_ready_and_it_stops(manager: Manager, notify: Notify) -> None:
     assert manager.heard() == ["READY=1", "STOPPING=1"]
 
 
+def test_a_reload_begins_and_ends_but_not_before_it_was_ready(manager: Manager, notify: Notify) -> None:
+    with notify.reloading():
+        pass
+    assert manager.heard() == []
+    notify.ready()
+    with pytest.raises(ValueError, match="broken"), notify.reloading():
+        raise ValueError("broken")
+    assert manager.heard() == ["READY=1", "RELOADING=1", "READY=1"]
+
+
 def test_each_pass_feeds_the_watchdog_and_a_status_is_told_when_it_is_new(manager: Manager, notify: Notify) -> None:
     for status in ("1 agent", "1 agent", "2 agents", "1 agent"):
         notify.passed(status)

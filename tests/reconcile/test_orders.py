@@ -18,7 +18,7 @@ from supervise import __version__
 from supervise.control.server import Denied, Peer, Request
 from supervise.errors import SuperviseError, UsageError
 from supervise.holds import read_holds
-from supervise.model import Event, EventKind, IntentKind, Reason, Status
+from supervise.model import Event, EventKind, HostStatus, Instant, IntentKind, Reason, Status
 from supervise.places import Places
 from supervise.reconcile.daemon import Daemon
 from supervise.reconcile.orders import OPERATIONS, answer
@@ -77,6 +77,13 @@ class Desk:
     async def look(self, *, everything: bool = False) -> None:
         self.looks.append(everything)
 
+    def reload(self) -> str:
+        self.looks.append(True)
+        return "2 agents of 1 project; nothing has changed"
+
+    def host_status(self, now: Instant) -> HostStatus:
+        return HostStatus("systemd", "1.0", now.boot, NOON, 2, "the store cannot be written: full")
+
     def alerts_info(self) -> Mapping[str, Any]:
         return {"slack": {"failing": False}}
 
@@ -126,7 +133,7 @@ async def test_everybody_is_told_who_they_are_and_whether_they_may_act(desk: Des
     assert (await desk.ask("whoami", STRANGER))["may_act"] is False
 
 
-@pytest.mark.parametrize("op", ["order", "lock", "unlock", "act"])
+@pytest.mark.parametrize("op", ["order", "lock", "unlock", "act", "reload"])
 @in_a_loop
 async def test_who_may_only_read_cannot_act_and_nothing_happens(desk: Desk, op: str) -> None:
     running(desk)
@@ -253,6 +260,14 @@ async def test_who_may_act_has_everything_looked_at_and_others_the_disk(desk: De
 
 
 @in_a_loop
+async def test_who_may_act_may_have_everything_read_anew_and_learns_what_was_found(desk: Desk) -> None:
+    desk.rig.install(spec(), spec("feed"), damaged={"office": "cannot read it"})
+    told = await desk.ask("reload", OWNER)
+    assert desk.looks == [True]
+    assert told == {"found": "2 agents of 1 project; nothing has changed", "damaged": {"office": "cannot read it"}}
+
+
+@in_a_loop
 async def test_events_are_asked_of_the_store_as_they_were_asked_for_here(desk: Desk) -> None:
     desk.writer.kept = (Event("1", "sma", NOON, EventKind.ORDER, None, None, "stop", "holidays", "alice"),)
     said = await desk.ask("events", STRANGER, name="sma", since="2026-03-01T13:00:00+01:00", limit=1000)
@@ -283,6 +298,8 @@ async def test_of_itself_the_reconciler_says_how_fresh_its_view_is_and_what_trou
     assert (said["view_age"], said["platform_unseen"]) == (7.0, 7.0)
     assert said["store"] == {"why": "no space left", "since": NOON.isoformat(), "lost": 3}
     assert (said["damaged"], said["projects"]) == ({"web": "cannot read"}, {"trading": "1.0"})
+    assert (said["platform"], said["boot"]) == ("systemd", NOW.boot)
+    assert said["message"] == "the store cannot be written: full"
     assert (said["refused_beats"], said["alerts"]) == ({"too many": 2}, {"slack": {"failing": False}})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
@@ -11,7 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from supervise.model import Event, EventKind, Intent, IntentKind, Lock, Phase, Reason, Status, StatusRow
+from supervise.model import Event, EventKind, HostStatus, Intent, IntentKind, Lock, Phase, Reason, Status, StatusRow
 from supervise.stores import Sample
 from supervise.stores.sqlite import Sqlite
 from tests.nouns import NOON
@@ -61,6 +62,28 @@ def intent(name: str = "sma", kind: IntentKind = IntentKind.STOP) -> Intent:
 
 def sample(name: str = "sma", minutes: float = 0, of: StatusRow | None = None) -> Sample:
     return Sample(name, NOON + timedelta(minutes=minutes), of or row(name))
+
+
+def host_status(message: str = "", **changes: Any) -> HostStatus:
+    plain: dict[str, Any] = {
+        "platform": "systemd",
+        "version": "1.0",
+        "boot": "boot-1",
+        "started_at": NOON,
+        "agents": 3,
+        "message": message,
+        "updated_at": NOON,
+    }
+    return HostStatus(**{**plain, **changes})
+
+
+def hosts(path: Path) -> list[dict[str, Any]]:
+    """What a store's file says of hosts."""
+    db = sqlite3.connect(path / "state.db")
+    db.row_factory = sqlite3.Row
+    found = [dict(one) for one in db.execute("select * from host_status order by host")]
+    db.close()
+    return found
 
 
 def opened(folder: Path, **options: Any) -> Sqlite:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from supervise.stores import Change, EventQuery, Memory
 from supervise.stores.backlog import LIMIT, Backlog, Newest
 from tests.nouns import NOON
-from tests.stores.nouns import event, intent, opened, row, sample
+from tests.stores.nouns import event, host_status, hosts, intent, opened, row, sample
 
 NAMES = st.sampled_from("abc")
 number = count()
@@ -30,6 +30,7 @@ def changes(draw: st.DrawFn) -> Change:
         forget=tuple(draw(st.sets(NAMES))),
         renamed=draw(st.one_of(st.just({}), st.dictionaries(NAMES, NAMES, max_size=2))),
         notes=draw(st.dictionaries(NAMES, st.none() | st.just(str(once)))),
+        host=draw(st.none() | st.just(host_status(str(once)))),
     )
 
 
@@ -42,9 +43,10 @@ def written(each: Sequence[Change]) -> tuple[object, ...]:
         histories = [
             store.history(name, NOON.min.replace(tzinfo=NOON.tzinfo), NOON.replace(year=9000)) for name in "abc"
         ]
-        found = (memory, store.events(EventQuery(limit=1000)), [[one.at for one in each] for each in histories])
+        found = (store.events(EventQuery(limit=1000)), [[one.at for one in each] for each in histories])
         store.close()
-    return found
+        said = [one["message"] for one in hosts(Path(folder))]
+    return ((memory, said), *found)
 
 
 @settings(max_examples=40, deadline=None)
@@ -55,7 +57,7 @@ def test_put_together_they_write_the_same(each: list[Change]) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(changes(), max_size=6))
-def test_a_file_that_is_written_anew_has_the_rows_intents_and_notes_of_the_lost_one(each: list[Change]) -> None:
+def test_a_file_that_is_written_anew_has_the_rows_intents_notes_and_host_of_the_lost_one(each: list[Change]) -> None:
     newest = Newest(Memory())
     for change in each:
         newest.add(change)

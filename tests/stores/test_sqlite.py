@@ -19,9 +19,10 @@ import pytest
 from supervise.errors import StoreError
 from supervise.model import EventKind, IntentKind, Past, StatusRow
 from supervise.stores import Change, EventQuery, ItemKind
+from supervise.stores.rows import stamp
 from supervise.stores.sqlite import Sqlite, look
 from tests.nouns import NOON
-from tests.stores.nouns import HOST, event, intent, opened, row, sample
+from tests.stores.nouns import HOST, event, host_status, hosts, intent, opened, row, sample
 
 
 @pytest.fixture
@@ -222,6 +223,39 @@ def test_seq_counts_the_rows_written_and_outlives_the_process(tmp_path: Path, st
     commit(again, row("ema"))
     again.close()
     assert by_hand(tmp_path, "select name, seq from agent_status order by seq") == [("sma", 3), ("ema", 4)]
+
+
+def test_a_host_has_one_row_which_says_how_it_is_now(tmp_path: Path, store: Sqlite) -> None:
+    commit(store, host=host_status("the disk is full"))
+    commit(store, host=host_status(agents=4, updated_at=None))
+    (found,) = hosts(tmp_path)
+    assert found == {
+        "host": HOST,
+        "platform": "systemd",
+        "version": "1.0",
+        "boot": "boot-1",
+        "started_at": stamp(NOON),
+        "agents": 4,
+        "message": "",
+        "epoch": 0,
+        "seq": 2,
+        "updated_at": stamp(NOON),
+    }
+
+
+def test_a_host_that_is_called_otherwise_now_has_still_one_row(tmp_path: Path, store: Sqlite) -> None:
+    commit(store, host=host_status())
+    store.close()
+    renamed = Sqlite.open(tmp_path / "state.db", host="hermes")
+    commit(renamed, host=host_status("new"))
+    renamed.close()
+    assert [(one["host"], one["message"]) for one in hosts(tmp_path)] == [("hermes", "new")]
+
+
+def test_however_much_troubles_a_host_its_row_is_written(tmp_path: Path, store: Sqlite) -> None:
+    commit(store, row(), host=host_status("\0" + "x" * 100_000, version="v" * 100))
+    (found,) = hosts(tmp_path)
+    assert (len(found["message"]), len(found["version"]), store.skipped) == (8192, 64, 0)
 
 
 def test_a_row_that_no_column_takes_costs_the_others_nothing(store: Sqlite) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from tests.e2e.daemon.asking import answers
 from tests.lab import Lab, eventually
@@ -24,6 +26,13 @@ while True:
     time.sleep(0.2)
 """
 """Beats through the library, which arms its watchdog."""
+STORE = "/var/lib/supervise/state.db"
+READ = """
+import json, sqlite3, sys
+db = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
+db.row_factory = sqlite3.Row
+print(json.dumps([dict(found) for found in db.execute(sys.argv[2])]))
+"""
 Facts = Mapping[str, Mapping[str, str]]
 
 
@@ -67,6 +76,13 @@ def pids(lab: Lab, names: Iterable[str]) -> dict[str, int]:
 def reconciler(lab: Lab) -> int:
     """The daemon's PID inside the lab."""
     return int(shown(lab, RECONCILER, "MainPID"))
+
+
+def stored(lab: Lab, question: str) -> list[dict[str, Any]]:
+    """What the file of the store itself says, to another program; nothing where it cannot be read."""
+    done = lab.run("runuser", "-u", "supervise", "--", "/usr/bin/python3", "-c", READ, STORE, question, check=False)
+    found: list[dict[str, Any]] = json.loads(done.stdout) if done.returncode == 0 else []
+    return found
 
 
 def moment(text: str) -> datetime:

@@ -6,7 +6,6 @@ read-only and damaged from outside of the service's sandbox.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.daemon.asking import answers, ask, events, rows
-from tests.e2e.daemon.machine import RECONCILER, at, install, journal, pids, reconciler, shown, unit
+from tests.e2e.daemon.machine import RECONCILER, at, install, journal, pids, reconciler, shown, stored, unit
 from tests.lab import Lab, eventually
 
 pytestmark = pytest.mark.lab
@@ -27,12 +26,6 @@ CREW = ("first", "second", "third")
 AGENTS = "project: store\ndefaults: {restart: {policy: never, burst: 1000}}\nagents:\n" + "\n".join(
     f"  {name}: {{command: [/usr/bin/python3, sleeper.py, {name}]}}" for name in CREW
 )
-READ = """
-import json, sqlite3, sys
-db = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
-db.row_factory = sqlite3.Row
-print(json.dumps([dict(found) for found in db.execute(sys.argv[2])]))
-"""
 RECONFIGURE = """
 import ctypes, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -72,13 +65,6 @@ def _trouble(lab: Lab) -> dict[str, Any] | None:
     return found
 
 
-def _file(lab: Lab, question: str) -> list[dict[str, Any]]:
-    """What the file itself says, to another program."""
-    done = lab.run("runuser", "-u", "supervise", "--", "/usr/bin/python3", "-c", READ, FILE, question, check=False)
-    found: list[dict[str, Any]] = json.loads(done.stdout) if done.returncode == 0 else []
-    return found
-
-
 class Meanwhile:
     """What happens to one agent while the store is in trouble: it dies, is seen dead, is started, is seen running."""
 
@@ -103,8 +89,8 @@ class Meanwhile:
         since = self.begin.isoformat()
         return [(one["after"], one["reason"]) for one in events(self.lab, self.name, since=since)]
 
-    def in_file(self) -> list[tuple[str, str]]:
-        found = _file(self.lab, f"select * from agent_events where name = '{self.name}' order by at")
+    def instored(self) -> list[tuple[str, str]]:
+        found = stored(self.lab, f"select * from agent_events where name = '{self.name}' order by at")
         return [(one["after"], one["reason"]) for one in found if at(one) >= self.begin]
 
     def said(self, words: str) -> list[str]:
@@ -116,11 +102,11 @@ class Meanwhile:
         eventually(lambda: _trouble(self.lab) is None, "the trouble to be over", timeout=RECOVERY)
         wanted = [("error", "Crashed"), ("running", "AsWanted")] * times
         assert [one for one in self.told() if one in wanted] == wanted
-        eventually(lambda: [one for one in self.in_file() if one in wanted] == wanted, f"{wanted} in the file")
+        eventually(lambda: [one for one in self.instored() if one in wanted] == wanted, f"{wanted} in the file")
         here = pids(self.lab, CREW)
-        there = _file(self.lab, "select name, pid, status from agent_status order by name")
+        there = stored(self.lab, "select name, pid, status from agent_status order by name")
         assert there == [{"name": name, "pid": here[name], "status": "running"} for name in sorted(CREW)]
-        assert _file(self.lab, "pragma integrity_check") == [{"integrity_check": "ok"}]
+        assert stored(self.lab, "pragma integrity_check") == [{"integrity_check": "ok"}]
 
 
 def _restarted(lab: Lab) -> None:
