@@ -9,9 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from supervise.decide import copies
-from supervise.model import AgentSpec, Hold, Phase, Process, UnitState
-from supervise.observe.cgroups import UnitKind
-from supervise.observe.match import inside, outside
+from supervise.model import AgentSpec, Findings, Hold, Phase, Process, UnitState
 
 UP = (Phase.ACTIVE, Phase.STARTING, Phase.QUEUED)
 
@@ -26,25 +24,27 @@ class Obstacle:
 
 def obstacles(
     specs: Iterable[AgentSpec],
-    processes: Iterable[Process],
+    seen: Findings,
     *,
     holds: Mapping[str, Hold],
     states: Mapping[str, UnitState],
 ) -> dict[str, Obstacle]:
     """What stands in the way of each agent; those that may start are not in it."""
-    processes = tuple(processes)
-    foreground = inside(processes, kind=UnitKind.RUN)
-    found: dict[str, Obstacle] = {}
-    for name, seen in outside(specs, processes).items():
-        if name in holds:
-            hold = holds[name]
-            found[name] = Obstacle(f"it is held by {hold.by}: {hold.reason} (`supervise release {name}`)")
-        elif name in foreground:
-            pid = min(one.pid for one in foreground[name])
-            found[name] = Obstacle(f"it runs in the foreground (`supervise run`, PID {pid})")
-        elif seen and states[name].phase in UP:
-            found[name] = Obstacle(f"it runs, and a copy runs outside its unit too: {copies(seen)}")
-        elif seen:
-            text = f"a copy runs outside its unit: {copies(seen)}; `supervise start {name} --replace` ends it first"
-            found[name] = Obstacle(text, seen)
-    return found
+    found = {spec.name: _obstacle(spec.name, seen, holds.get(spec.name), states[spec.name].phase) for spec in specs}
+    return {name: obstacle for name, obstacle in found.items() if obstacle}
+
+
+def _obstacle(name: str, seen: Findings, hold: Hold | None, phase: Phase) -> Obstacle | None:
+    if hold:
+        return Obstacle(f"it is held by {hold.by}: {hold.reason} (`supervise release {name}`)")
+    if foreground := seen.foreground.get(name):
+        return Obstacle(f"it runs in the foreground (`supervise run`, PID {foreground[0].id.pid})")
+    if found := seen.outside.get(name):
+        if phase in UP:
+            return Obstacle(f"it runs, and a copy runs outside its unit too: {copies(found)}")
+        text = f"a copy runs outside its unit: {copies(found)}; `supervise start {name} --replace` ends it first"
+        return Obstacle(text, found)
+    if doubts := seen.doubtful(name):
+        processes = copies(tuple(doubt.process for doubt in doubts))
+        return Obstacle(f"a process that may be a copy of it runs: {processes} ({doubts[0].why}); end it by hand")
+    return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -27,6 +27,7 @@ from supervise.model import (
     ActionKind,
     AgentSpec,
     Cause,
+    Findings,
     Hold,
     HostFacts,
     IntentKind,
@@ -42,10 +43,8 @@ from supervise.model import (
     UnitState,
     World,
 )
-from supervise.observe.cgroups import UnitKind
 from supervise.observe.ending import end
-from supervise.observe.match import inside, outside
-from supervise.observe.scan import scan
+from supervise.observe.match import look
 from supervise.places import Places
 from supervise.platforms import Platform
 from supervise.platforms.systemd.platform import Systemd
@@ -64,6 +63,15 @@ Count = Callable[[int, int], None]
 
 def nothing_counted(done: int, total: int) -> None:
     """For work that nobody watches."""
+
+
+Look = Callable[[Sequence[AgentSpec]], Awaitable[Findings]]
+"""Whose processes run where, by a look that begins now."""
+
+
+async def look_here(specs: Sequence[AgentSpec]) -> Findings:
+    """With the rights of this process: those of others may remain doubts."""
+    return look(specs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +128,6 @@ class View:
 
     rows: Mapping[str, StatusRow]
     states: Mapping[str, UnitState]
-    outside: Mapping[str, tuple[Process, ...]]
     at: datetime
 
 
@@ -128,9 +135,16 @@ class Manager:
     """The agents of one scope and the platform that runs them. Made by `managing`."""
 
     def __init__(
-        self, places: Places, installed: Sequence[Manifest], platform: Platform, *, inform: Inform | None = None
+        self,
+        places: Places,
+        installed: Sequence[Manifest],
+        platform: Platform,
+        *,
+        inform: Inform | None = None,
+        look: Look = look_here,
     ) -> None:
         self.places = places
+        self._look = look
         self._inform = inform
         self.manifests = tuple(installed)
         self.specs = tuple(spec for manifest in installed for spec in manifest.agents)
@@ -139,16 +153,14 @@ class Manager:
     async def status(self, specs: Sequence[AgentSpec]) -> View:
         """One judged row for each agent, from the platform and one process scan."""
         snapshot = await self.platform.snapshot([spec.name for spec in specs])
-        seen = scan()
-        copies_outside = outside(specs, seen.processes)
-        within, foreground = inside(seen.processes), inside(seen.processes, kind=UnitKind.RUN)
+        seen = await self._look(specs)
         states = {name: replace(state, edited=self._edited(name)) for name, state in snapshot.states.items()}
         observed = {
             spec.name: Observation(
                 unit=states[spec.name],
-                inside=within.get(spec.name, frozenset()),
-                foreground=foreground.get(spec.name, frozenset()),
-                outside=copies_outside[spec.name],
+                inside=frozenset(one.id for one in seen.inside.get(spec.name, ())),
+                foreground=frozenset(one.id for one in seen.foreground.get(spec.name, ())),
+                outside=seen.outside.get(spec.name, ()),
             )
             for spec in specs
         }
@@ -165,7 +177,7 @@ class Manager:
             host=HostFacts(),
         )
         rows = decide(world, now=snapshot.at).rows
-        return View(rows, states, copies_outside, snapshot.at.wall)
+        return View(rows, states, snapshot.at.wall)
 
     async def start(
         self,
@@ -206,11 +218,14 @@ class Manager:
         self, specs: Sequence[AgentSpec], *, tell: Progress, kill: bool = False, count: Count = nothing_counted
     ) -> list[Result]:
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
-        processes = scan().processes
-        seen, foreground = outside(specs, processes), inside(processes, kind=UnitKind.RUN)
+        seen = await self._look(specs)
         work = [
             self._stop(
-                spec, snapshot.states[spec.name], seen[spec.name], in_foreground=spec.name in foreground, kill=kill
+                spec,
+                snapshot.states[spec.name],
+                seen.outside.get(spec.name, ()),
+                in_foreground=spec.name in seen.foreground,
+                kill=kill,
             )
             for spec in specs
         ]
@@ -318,14 +333,14 @@ class Manager:
         self, specs: Sequence[AgentSpec], *, replace_copies: bool, states: Mapping[str, UnitState]
     ) -> dict[str, Result]:
         """The agents that may not start. With `replace_copies` the copies in the way are ended here."""
-        seen = scan()
+        seen = await self._look(specs)
         if not seen.complete and self.places.scope is Scope.SYSTEM:
             raise SuperviseError(
                 "cannot start anything: not all processes of this machine can be seen (hidepid?), so a copy may run"
             )
         by_name = {spec.name: spec for spec in specs}
         blocked: dict[str, Result] = {}
-        for name, why in obstacles(specs, seen.processes, holds=read_holds(self.places), states=states).items():
+        for name, why in obstacles(specs, seen, holds=read_holds(self.places), states=states).items():
             if not (replace_copies and why.removable and await _end_all(why.removable, by_name[name])):
                 blocked[name] = _failed(name, why.text)
         return blocked

@@ -373,6 +373,38 @@ class Process:
     """The user's name, where the uid has one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A process that may be an agent's, and nobody can tell: it fits several (`names`), or cannot be inspected.
+
+    It blocks their start, since it may be a copy, and is never acted on.
+    """
+
+    process: Process
+    names: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Whose processes run where. `complete`: nobody's were hidden from the look that began at `at` (monotonic).
+
+    `outside`: running an agent's command outside of every unit; `inside`: in its unit's control group; `foreground`:
+    under `supervise run`.
+    """
+
+    outside: Mapping[str, tuple[Process, ...]] = field(default_factory=dict)
+    inside: Mapping[str, tuple[Process, ...]] = field(default_factory=dict)
+    foreground: Mapping[str, tuple[Process, ...]] = field(default_factory=dict)
+    doubts: tuple[Doubt, ...] = ()
+    complete: bool = True
+    at: timedelta | None = None
+
+    def doubtful(self, name: str) -> tuple[Doubt, ...]:
+        """Processes of which nobody can tell whether they are this agent's."""
+        return tuple(doubt for doubt in self.doubts if name in doubt.names)
+
+
 class BeatStatus(StrEnum):
     """What an agent may say of itself. It can look worse than the OS shows it, never better."""
 
@@ -696,6 +728,8 @@ class ActionKind(StrEnum):
     RESTART = "restart"
     RESET_AND_START = "reset-and-start"
     KILL = "kill"
+    END = "end"
+    """End processes outside of the unit, as `hidden: stop` wants it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -706,6 +740,8 @@ class Action:
     name: str
     unit: str
     reason: str = ""
+    processes: tuple[ProcessId, ...] = ()
+    """For `END`: which ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -787,6 +823,8 @@ class HostFacts:
     listening_since: timedelta | None = None
     disturbed: timedelta | None = None
     unseen_since: timedelta | None = None
+    user: str | None = None
+    """In user scope, whose agents these are."""
     may_act: bool = False
     """Whether there is a reconciler to carry actions out; a command only looks."""
     asks: bool = False

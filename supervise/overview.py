@@ -1,13 +1,9 @@
-"""How agents are: what the reconciler says, or without one what the platform and one process scan show now.
-
-As long as the reconciler does not look for processes outside of units itself, what this process sees of them is laid
-over its rows.
-"""
+"""How agents are: what the reconciler says, or without one what the platform and one process scan show now."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,19 +11,11 @@ from typing import TYPE_CHECKING, Any
 from supervise.control.client import Unreachable, connect
 from supervise.errors import SuperviseError
 from supervise.manager import managing
-from supervise.model import AgentSpec, Phase, Reason, StatusRow
-from supervise.observe.cgroups import UnitKind
-from supervise.observe.match import inside, outside
-from supervise.observe.scan import scan
+from supervise.model import AgentSpec, StatusRow
 from supervise.places import Places
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
-
-DOWN = (Phase.ABSENT, Phase.INACTIVE, Phase.FAILED)
-OF_PROCESSES = (Reason.HIDDEN_PROCESS, Reason.DUPLICATE_PROCESS, Reason.ORPHAN_PROCESS, Reason.HELD)
-BEFORE_COPIES = (Reason.SILENT, Reason.PROBE_FAILING)
-"""What only the reconciler can tell, and what is worse than a copy beside a unit that runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +39,9 @@ async def overview(places: Places, specs: Sequence[AgentSpec]) -> Overview:
             view = await manager.status(specs)
         return Overview(view.rows, view.at, None, str(error))
     rows = {row.name: row for row in map(row_of, answer["rows"])}
-    rows.update(await _seen_otherwise(places, specs, rows))
+    if unknown := [spec for spec in specs if spec.name not in rows]:  # it has not read their manifest yet
+        async with managing(places) as manager:
+            rows.update((await manager.status(unknown)).rows)
     return Overview({name: rows[name] for name in names}, datetime.now(UTC), answer["reconciler"])
 
 
@@ -72,40 +62,6 @@ async def changes(places: Places, specs: Sequence[AgentSpec]) -> AsyncIterator[O
 def row_of(said: Mapping[str, Any]) -> StatusRow:
     row: StatusRow = _adapter().validate_python(said)
     return row
-
-
-async def _seen_otherwise(
-    places: Places, specs: Sequence[AgentSpec], rows: Mapping[str, StatusRow]
-) -> dict[str, StatusRow]:
-    """Rows of agents of which processes are seen where the reconciler does not look, and of those it does not know."""
-    processes = scan().processes
-    copies = outside(specs, processes)
-    within, foreground = inside(processes), inside(processes, kind=UnitKind.RUN)
-
-    def is_odd(name: str) -> bool:
-        left = name in within and rows[name].phase in DOWN
-        return bool(copies[name] or left or name in foreground)
-
-    odd = [spec for spec in specs if spec.name not in rows or is_odd(spec.name)]
-    if not odd:
-        return {}
-    async with managing(places) as manager:
-        view = await manager.status(odd)
-    return {name: _laid_over(rows.get(name), row) for name, row in view.rows.items()}
-
-
-def _laid_over(known: StatusRow | None, seen: StatusRow) -> StatusRow:
-    """What was seen just now, with what only the reconciler knows; its lock stays on top."""
-    if known is None:
-        return seen
-    if seen.reason not in OF_PROCESSES and not (seen.reason is Reason.AS_WANTED and known.phase in DOWN):
-        return known
-    if seen.reason is Reason.DUPLICATE_PROCESS and known.observed_reason in BEFORE_COPIES:
-        return known
-    observed = replace(known, observed_status=seen.status, observed_reason=seen.reason)
-    if known.lock:
-        return observed
-    return replace(observed, status=seen.status, reason=seen.reason, message=seen.message, health=seen.health)
 
 
 @cache

@@ -51,6 +51,11 @@ class Places:
         return self.runtime / "agent.sock"
 
     @property
+    def scan_socket(self) -> Path:
+        """Where the scan service of the system scope answers the reconciler."""
+        return self.runtime / "scan.sock"
+
+    @property
     def claims(self) -> Path:
         """Where running agents claim their names."""
         return self.runtime / "claim"

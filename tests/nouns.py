@@ -115,6 +115,7 @@ def copy(pid: int = 4711, **changes: Any) -> Process:
         "directory": Path("/srv/trading"),
         "cgroup": "/user.slice",
         "started_at": NOON,
+        "user": "trader",
     }
     return Process(**{**plain, **changes})
 

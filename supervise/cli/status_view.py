@@ -112,6 +112,10 @@ def footer(info: Mapping[str, Any] | None) -> str:
     told = ["reconciler: " + ("it has not looked yet" if view_age is None else f"view {view_age:.1f} s old")]
     if info["platform_unseen"] is not None:
         told.append(f"systemd could not be asked for {info['platform_unseen']:.0f} s")
+    if info["processes"]["unseen"]:
+        told.append("processes cannot be seen, so hidden ones go unnoticed and nothing is started (`supervise doctor`)")
+    if doubts := info["processes"]["doubts"]:
+        told.append(f"{len(doubts)} processes may be an agent's, nobody can tell whose (`supervise ps`)")
     if store := info["store"]:
         since = local(datetime.fromisoformat(store["since"]))
         lost = f", {store['lost']} events lost" if store["lost"] else ""

@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
+from supervise.decide.judge import copies
 from supervise.model import (
     Action,
+    Doubt,
     Event,
     EventKind,
     Instant,
@@ -78,9 +80,19 @@ def told_of_host(reason: str, text: str, *, now: Instant, by: str = US) -> Event
     )
 
 
+def doubt_event(doubt: Doubt, *, now: Instant) -> Event:
+    """A process of which nobody can tell whose it is: the host's finding, and no agent's."""
+    some, more = doubt.names[:3], len(doubt.names) - 3
+    names = ", ".join(some) + (f" and {more} more" if more > 0 else "")
+    text = f"{copies((doubt.process,))} may be of {names}: {doubt.why}; it keeps us from starting them."
+    return told_of_host("AmbiguousProcess", text, now=now)
+
+
 def action_event(action: Action, outcome: Outcome, *, now: Instant, status: Status | None) -> Event:
     """What we did, and what became of it."""
     became = "done" if outcome.ok else outcome.detail
+    pids = ", ".join(str(one.pid) for one in action.processes)
+    what = f"{action.kind.value} {f'PID {pids}' if pids else action.unit}"
     return Event(
         id=_id(action.name, now.boot, now.monotonic, action.kind, action.reason),
         name=action.name,
@@ -89,7 +101,7 @@ def action_event(action: Action, outcome: Outcome, *, now: Instant, status: Stat
         before=status,
         after=status,
         reason=action.reason,
-        message=f"{action.kind.value} {action.unit}: {became}",
+        message=f"{what}: {became}",
         by=US,
     )
 

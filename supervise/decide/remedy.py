@@ -14,10 +14,12 @@ from supervise.decide.past import waiting
 from supervise.model import (
     Action,
     ActionKind,
+    HiddenPolicy,
     Instant,
     Outcome,
     Past,
     Phase,
+    ProcessId,
     Quarantine,
     Reason,
     RestartPolicy,
@@ -34,6 +36,9 @@ REMEDIES = {
     Reason.START_TIMEOUT: ActionKind.RESTART,
     Reason.SILENT: ActionKind.RESTART,
     Reason.PROBE_FAILING: ActionKind.RESTART,
+    Reason.HIDDEN_PROCESS: ActionKind.END,
+    Reason.ORPHAN_PROCESS: ActionKind.END,
+    Reason.DUPLICATE_PROCESS: ActionKind.END,
 }
 STARTS = (ActionKind.START, ActionKind.RESET_AND_START, ActionKind.RESTART)
 AFTER_SUCCESS = timedelta(seconds=2)
@@ -73,16 +78,29 @@ def remedy(verdict: Verdict, case: Case, unit: UnitState) -> Remedy:
         return Remedy(None, past)
     if due > case.now.monotonic:
         return Remedy(None, past, due)
-    return Remedy(
-        Action(kind, case.spec.name, unit.unit, verdict.reason.value), _begun(past, case, unit, verdict.reason)
-    )
+    action = Action(kind, case.spec.name, unit.unit, verdict.reason.value)
+    if verdict.reason is Reason.HELD and unit.phase in DOWN:
+        action = replace(action, kind=ActionKind.END)
+    if action.kind is ActionKind.END:
+        action = replace(action, processes=endable(case, unit))
+    return Remedy(action, _begun(past, case, unit, verdict.reason))
+
+
+def endable(case: Case, unit: UnitState) -> tuple[ProcessId, ...]:
+    """What `hidden: stop` may end: copies of the agent's own user, and what was left in the unit that is down."""
+    if case.spec.hidden is not HiddenPolicy.STOP:
+        return ()
+    owner = case.spec.user or case.host.user
+    own = [one.id for one in case.seen.outside or () if owner is not None and one.user == owner]
+    left = case.seen.inside or () if unit.phase in DOWN else ()
+    return tuple(sorted({*own, *left}, key=lambda one: one.pid))
 
 
 def concluded(row: StatusRow, action: Action, outcome: Outcome, *, now: Instant) -> StatusRow:
     """The row after an action has ended: of one in vain it remembers why, and waits."""
     past = row.past
     if outcome.ok:
-        seen_by = now.monotonic + AFTER_SUCCESS if action.kind is ActionKind.STOP else None
+        seen_by = now.monotonic + AFTER_SUCCESS if action.kind in (ActionKind.STOP, ActionKind.END) else None
         past = replace(past, not_before=seen_by, blocked="")
     else:
         wait = AFTER_DENIAL if outcome.denied else AFTER_FAILURE
@@ -109,7 +127,7 @@ def _begun(past: Past, case: Case, unit: UnitState, reason: Reason) -> Past:
     if reason is Reason.CRASH_LOOPING:
         parked = replace(past, quarantined=True)
         return waiting(parked, quarantine, case.now, life=unit.incarnation, seed=case.spec.name)
-    if reason is Reason.HELD:
+    if reason in (Reason.HELD, Reason.HIDDEN_PROCESS, Reason.ORPHAN_PROCESS, Reason.DUPLICATE_PROCESS):
         return replace(past, not_before=case.now.monotonic + AFTER_FAILURE)
     begun = replace(past, asked=True, attempts=past.attempts + 1, retry_at=None)
     if reason is Reason.QUARANTINED:
@@ -120,10 +138,16 @@ def _begun(past: Past, case: Case, unit: UnitState, reason: Reason) -> Past:
 # --- When ------------------------------------------------------------------------------------------------------------
 
 
-def _while_up(case: Case, unit: UnitState, past: Past) -> timedelta | None:
-    if unit.phase in (*DOWN, Phase.QUEUED, Phase.STOPPING) or (case.hold and is_new(case.hold, case.now)):
+def _while_it_runs(case: Case, unit: UnitState, past: Past) -> timedelta | None:
+    if case.hold and is_new(case.hold, case.now):
         return None
-    return timedelta()
+    if unit.phase in DOWN:
+        return _if_endable(case, unit, past)
+    return None if unit.phase in (Phase.QUEUED, Phase.STOPPING) else timedelta()
+
+
+def _if_endable(case: Case, unit: UnitState, past: Past) -> timedelta | None:
+    return timedelta() if endable(case, unit) else None
 
 
 def _at_once(case: Case, unit: UnitState, past: Past) -> timedelta | None:
@@ -160,7 +184,7 @@ def _when_it_says_so(case: Case, unit: UnitState, past: Past) -> timedelta | Non
 
 
 DUE: dict[Reason, Condition] = {
-    Reason.HELD: _while_up,
+    Reason.HELD: _while_it_runs,
     Reason.DEPENDENCY_FAILED: _once_required_is_there,
     Reason.QUARANTINED: _after_backoff,
     Reason.CRASH_LOOPING: _at_once,
@@ -168,4 +192,7 @@ DUE: dict[Reason, Condition] = {
     Reason.START_TIMEOUT: _when_it_says_so,
     Reason.SILENT: _when_it_fails,
     Reason.PROBE_FAILING: _when_it_fails,
+    Reason.HIDDEN_PROCESS: _if_endable,
+    Reason.ORPHAN_PROCESS: _if_endable,
+    Reason.DUPLICATE_PROCESS: _if_endable,
 }

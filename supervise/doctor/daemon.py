@@ -18,7 +18,7 @@ from supervise.doctor.reading import blocked_at
 from supervise.doctor.remedies import install_any, restart_daemon, shell, systemctl
 from supervise.marker import marker, version_key
 from supervise.platforms.systemd.states import length
-from supervise.platforms.systemd.units import DAEMON, RECONCILER, SOCKETS
+from supervise.platforms.systemd.units import DAEMON, RECONCILER, SCANNER, SOCKETS
 
 CHECK = "daemon"
 PROMPT = 1.0
@@ -49,6 +49,7 @@ def daemon(there: Installation) -> Iterator[Finding]:
         )
     if there.info:
         yield from _answers(there, there.info)
+        yield from _eyes(there, there.info)
         yield from _size(there, there.info)
     yield from _versions(there)
     yield from _program(there)
@@ -151,6 +152,23 @@ def _answers(there: Installation, info: Mapping[str, Any]) -> Iterator[Finding]:
     if age is not None and age <= STALE and there.seconds is not None and there.seconds <= PROMPT:
         text = f"The reconciler answers in {there.seconds * 1000:.0f} ms; its view is {age:.0f} s old."
         yield Finding(CHECK, Severity.OK, text)
+
+
+def _eyes(there: Installation, info: Mapping[str, Any]) -> Iterator[Finding]:
+    """Whether it sees whose processes run where."""
+    seen = info.get("processes", {})
+    if seen.get("unseen"):
+        text = "The reconciler cannot see processes: hidden copies go unnoticed, and it starts nothing."
+        command = shell(there, systemctl(there, "restart", *SCANNER))
+        yield Finding(CHECK, Severity.ERROR, text, "Start the scan service again.", command)
+    elif seen.get("complete") is False and there.system:
+        text = "Not all processes of this machine can be seen (hidepid=?), so nothing is started by the reconciler."
+        yield Finding(CHECK, Severity.ERROR, text, "See how /proc is mounted.", "findmnt /proc")
+    if doubts := seen.get("doubts"):
+        text = (
+            f"{len(doubts)} processes may be an agent's, and nobody can tell whose: PID {', '.join(map(str, doubts))}."
+        )
+        yield Finding(CHECK, Severity.WARNING, text, "They keep it from starting; end them by hand.", "supervise ps")
 
 
 def _size(there: Installation, info: Mapping[str, Any]) -> Iterator[Finding]:

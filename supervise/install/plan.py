@@ -25,7 +25,7 @@ from supervise.model import (
     UnitState,
 )
 from supervise.places import Places
-from supervise.platforms.systemd.units import DAEMON, RECONCILER, started_unit, timer_name, unit_name
+from supervise.platforms.systemd.units import DAEMON, RECONCILER, SCANNER, started_unit, timer_name, unit_name
 
 TARGET = "supervise.target"
 UP = (Phase.ACTIVE, Phase.STARTING, Phase.RESTARTING, Phase.STOPPING)
@@ -135,7 +135,7 @@ class Plan:
     @property
     def daemon_changes(self) -> bool:
         """Whether our own daemon comes, goes, or must be started anew."""
-        return any(change.path.name in DAEMON for change in self.changes)
+        return any(change.path.name in (*DAEMON, *SCANNER) for change in self.changes)
 
     @property
     def last(self) -> bool:

@@ -14,10 +14,8 @@ from supervise.install.disk import read_disk
 from supervise.install.lock import install_lock
 from supervise.install.plan import Disk, Kind, Plan, Seen, Target, plan
 from supervise.install.verify import complaints
-from supervise.model import UnitFile
-from supervise.observe.cgroups import UnitKind
-from supervise.observe.match import inside, outside
-from supervise.observe.scan import scan
+from supervise.model import Findings, Process, UnitFile
+from supervise.observe.match import look
 from supervise.places import Places
 from supervise.platforms import Platform
 from supervise.platforms.systemd.platform import Systemd
@@ -78,12 +76,12 @@ class Session:
         specs = self.target.specs
         known = disk.manifests.get(self.target.project)
         names = {spec.name for spec in (*specs, *(known.agents if known else ()))}
-        processes = scan().processes
+        seen = look(specs)
         snapshot = await self.platform.snapshot(names, endings=False) if self.platform else None
         return Seen(
             states=snapshot.states if snapshot else {},
-            outside=outside(specs, processes),
-            kept_down=frozenset({*read_holds(self.places), *inside(processes, kind=UnitKind.RUN)}),
+            outside={spec.name: _copies(spec.name, seen) for spec in specs},
+            kept_down=frozenset({*read_holds(self.places), *seen.foreground}),
             at=snapshot.at if snapshot else now(),
         )
 
@@ -94,6 +92,11 @@ class Session:
         files: list[UnitFile] = [file for file in self.target.files if file.agent is None or file.agent in agents]
         if agents and (said := complaints(files, places=self.places)):
             raise SuperviseError("cannot install: systemd does not take the units:\n  " + "\n  ".join(said))
+
+
+def _copies(name: str, seen: Findings) -> tuple[Process, ...]:
+    """What runs outside of its unit and is its own, or may be."""
+    return (*seen.outside.get(name, ()), *(doubt.process for doubt in seen.doubtful(name)))
 
 
 async def open_platform(places: Places) -> Systemd | None:

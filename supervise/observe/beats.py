@@ -60,13 +60,14 @@ Owner = Callable[[int], str | None]
 class Beats:
     """The reading end of the agent socket. `read` gives what has arrived."""
 
-    def __init__(self, sock: socket.socket, *, main: Owner) -> None:
+    def __init__(self, sock: socket.socket, *, main: Owner, stranger: Callable[[int], None] = lambda pid: None) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.socket = sock
         self.refused = Refused()
         self._main = main
+        self._stranger = stranger
         self._budgets: dict[int, tuple[float, float]] = {}
         self._strangers: dict[int, tuple[float, str | None]] = {}
 
@@ -129,6 +130,8 @@ class Beats:
             if len(self._strangers) > MOST_SENDERS:
                 self._strangers.clear()
             self._strangers[pid] = known = (now, _by_cgroup(pid, at))
+            if known[1] is None:
+                self._stranger(pid)  # an agent outside of its unit, perhaps
         return known[1], False
 
 

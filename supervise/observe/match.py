@@ -1,28 +1,46 @@
-"""Whose process it is: which ones run an agent's command outside every agent unit, which ones live in its unit. Pure.
+"""Whose process it is: which ones run an agent's command outside every agent unit, which ones live in its unit.
 
-Nothing is started while a copy runs outside, so where something cannot be seen (another user's directory) it is taken
-to fit. Paths are followed by `resolve`, the only look at the disk.
+Paths are followed by `resolve` and environments read by `environ`, the only looks at the machine. What cannot be seen
+is never guessed: such a process is a doubt, and so is one that fits several agents.
 """
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 
-from supervise.model import AgentSpec, Process, ProcessId
+from supervise.model import AgentSpec, Doubt, Findings, Process
+from supervise.observe import scan
 from supervise.observe.cgroups import UnitKind, agent_unit, container
 from supervise.observe.commands import Command, Kind, basename, command, interpreter, wanted
 
 Resolve = Callable[[str], str]
+Environ = Callable[[Process], Mapping[str, str] | None]
 Key = tuple[str | None, str, Kind, str, tuple[str, ...]]
 """Directory (None: any), interpreter, kind, last part of the target, arguments."""
 
 PATHS = (Kind.SCRIPT, Kind.PROGRAM)
 ANY = "*"
 """The interpreter of a script that names its own (`#!`)."""
+UNSEEN = "it cannot be inspected"
+SEVERAL = "it fits several agents"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a process belongs: in an agent's unit of some kind, or (None) to the agents whose command it runs."""
+
+    unit: tuple[UnitKind, str] | None = None
+    agents: tuple[str, ...] = ()
+    why: str = ""
+    """Why nobody can tell whether it is one of theirs."""
+
+
+NOWHERE = Place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,42 +61,102 @@ class _Wanted:
                 yield directory, self.interpreter, self.kind, name, self.arguments
 
 
-def outside(
-    specs: Iterable[AgentSpec], processes: Iterable[Process], *, resolve: Resolve = os.path.realpath
-) -> Mapping[str, tuple[Process, ...]]:
-    """For every agent the processes that run its command outside every agent unit and container.
+class Matcher:
+    """Knows some agents' commands. Links are followed once, so make a new one now and then."""
 
-    A process that fits several agents stands under each of them.
-    """
-    followed = cache(resolve)
-    copies: dict[str, list[Process]] = {}
-    index: defaultdict[Key, list[_Wanted]] = defaultdict(list)
-    for spec in specs:
-        copies[spec.name] = []
-        for one in _wanted(spec, followed):
-            for key in one.places():
-                index[key].append(one)
-    directories = {key[0] for key in index}
-    for process in processes:
-        if _nobodys(process):
-            continue
-        for name in _owners(process, index, directories, followed):
-            copies[name].append(process)
-    return {name: tuple(found) for name, found in copies.items()}
+    def __init__(
+        self, specs: Iterable[AgentSpec], *, resolve: Resolve = os.path.realpath, environ: Environ = scan.environment
+    ) -> None:
+        self._resolve = cache(resolve)
+        self._environ = environ
+        self._environments: dict[str, Mapping[str, str]] = {}
+        self._index: defaultdict[Key, list[_Wanted]] = defaultdict(list)
+        for spec in specs:
+            self._environments[spec.name] = _told_apart_by(spec)
+            for one in _wanted(spec, self._resolve):
+                for key in one.places():
+                    self._index[key].append(one)
+        self._directories = {key[0] for key in self._index}
+
+    def place(self, process: Process) -> Place:
+        if container(process.cgroup):
+            return NOWHERE
+        if unit := agent_unit(process.cgroup):
+            return Place(unit)
+        if not process.argv:
+            return NOWHERE
+        names = tuple(_owners(process, self._index, self._directories, self._resolve))
+        if not names:
+            return NOWHERE
+        if process.executable is None or process.directory is None:
+            return Place(agents=names, why=UNSEEN)
+        if len(names) > 1:
+            names = self._by_environment(process, names)
+        return Place(agents=names, why=SEVERAL if len(names) > 1 else "")
+
+    def _by_environment(self, process: Process, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The one of several agents with this command whose settings the process was started with; else all."""
+        environ = self._environ(process)
+        if environ is None:
+            return names
+        fitting = [name for name in names if self._environments[name].items() <= environ.items()]
+        best = [name for name in fitting if all(self._has_more(name, other) for other in fitting if other != name)]
+        return tuple(best) if len(best) == 1 else names
+
+    def _has_more(self, name: str, other: str) -> bool:
+        return self._environments[name].items() > self._environments[other].items()
 
 
-def inside(processes: Iterable[Process], *, kind: UnitKind = UnitKind.SERVICE) -> Mapping[str, frozenset[ProcessId]]:
-    """Agents by name, with the processes that live in their unit (or in their probe's or `run`'s, by `kind`)."""
-    found: defaultdict[str, set[ProcessId]] = defaultdict(set)
-    for process in processes:
-        unit = agent_unit(process.cgroup)
-        if unit and unit[0] is kind and not container(process.cgroup):
-            found[unit[1]].add(process.id)
-    return {name: frozenset(ids) for name, ids in found.items()}
+def find(
+    specs: Iterable[AgentSpec],
+    processes: Iterable[Process],
+    *,
+    resolve: Resolve = os.path.realpath,
+    environ: Environ = scan.environment,
+) -> Findings:
+    """Whose these processes are."""
+    matcher = Matcher(specs, resolve=resolve, environ=environ)
+    return findings((process, matcher.place(process)) for process in processes)
 
 
-def _nobodys(process: Process) -> bool:
-    return not process.argv or agent_unit(process.cgroup) is not None or bool(container(process.cgroup))
+def findings(
+    placed: Iterable[tuple[Process, Place]], *, complete: bool = True, at: timedelta | None = None
+) -> Findings:
+    outside: defaultdict[str, list[Process]] = defaultdict(list)
+    units: dict[UnitKind, defaultdict[str, list[Process]]] = {kind: defaultdict(list) for kind in UnitKind}
+    doubts = []
+    for process, place in placed:
+        if place.unit:
+            units[place.unit[0]][place.unit[1]].append(process)
+        elif place.why:
+            doubts.append(Doubt(process, place.agents, place.why))
+        elif place.agents:
+            outside[place.agents[0]].append(process)
+    return Findings(
+        outside=_frozen(outside),
+        inside=_frozen(units[UnitKind.SERVICE]),
+        foreground=_frozen(units[UnitKind.RUN]),
+        doubts=tuple(doubts),
+        complete=complete,
+        at=at,
+    )
+
+
+def look(specs: Collection[AgentSpec]) -> Findings:
+    """Whose processes run where, at this moment, by one scan of our own."""
+    seen = scan.scan()
+    matcher = Matcher(specs)
+    return findings(((one, matcher.place(one)) for one in seen.processes), complete=seen.complete)
+
+
+def _frozen(found: Mapping[str, list[Process]]) -> dict[str, tuple[Process, ...]]:
+    return {name: tuple(sorted(ones, key=lambda one: one.id.pid)) for name, ones in found.items()}
+
+
+def _told_apart_by(spec: AgentSpec) -> Mapping[str, str]:
+    """The settings by which agents with one command differ; an instance's number is one."""
+    number = {} if spec.instance is None else {"SUPERVISE_INSTANCE": str(spec.instance)}
+    return {**spec.environment, **number}
 
 
 def _wanted(spec: AgentSpec, resolve: Resolve) -> Iterator[_Wanted]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
+class View:
     """What we are: the moment that process times count from, our container and our PID namespace."""
 
     booted_at: datetime
@@ -54,46 +54,56 @@ class _View:
 
 def scan(proc: Path = PROC) -> Scan:
     """Raises PlatformError where `proc` is no process file system."""
-    view = _view(proc)
-    pids = [entry.name for entry in os.scandir(proc) if entry.name.isdecimal() and entry.name != view.pid]
+    seen_from = view(proc)
+    pids = [entry.name for entry in os.scandir(proc) if entry.name.isdecimal() and entry.name != seen_from.pid]
     seen: list[Process] = []
     complete = (proc / "1").is_dir()
     for pid in pids:
         try:
-            found = _process(proc, pid, view)
+            found = read(proc, pid, seen_from)
         except PermissionError:
             complete = False
         else:
             if found:
                 seen.append(found)
-    return Scan(tuple(seen), complete, view.booted_at)
+    return Scan(tuple(seen), complete, seen_from.booted_at)
 
 
 def process(pid: int, proc: Path = PROC) -> Process | None:
     """The process that has this PID now; None if there is none, if it is a zombie, or if we may not look."""
     try:
-        return _process(proc, str(pid), _view(proc))
+        return read(proc, str(pid), view(proc))
     except PermissionError:
         return None
 
 
-def _view(proc: Path) -> _View:
+def environment(one: Process, proc: Path = PROC) -> Mapping[str, str] | None:
+    """What a process was started with; None where it is gone, is another one by now, or may not be looked into."""
+    with suppress(OSError), _folder(f"{proc}/{one.id.pid}") as folder:
+        content = _read("environ", folder)
+        if _parent_and_start(_read("stat", folder))[1] == one.id.started:
+            pairs = (os.fsdecode(entry).partition("=") for entry in content.split(b"\0") if entry)
+            return {name: value for name, _, value in pairs}
+    return None
+
+
+def view(proc: Path) -> View:
     try:
         booted_at = _booted_at((proc / "stat").read_bytes())
     except (OSError, IndexError, ValueError) as error:
         raise PlatformError(f"cannot scan processes: '{proc}' is not a process file system") from error
     with suppress(OSError), _folder(f"{proc}/self") as own:
         pid = (proc / "self").readlink().name
-        return _View(booted_at, pid, container(_cgroup(_read("cgroup", own))), _link("ns/pid", own))
-    return _View(booted_at, "", "", None)
+        return View(booted_at, pid, container(_cgroup(_read("cgroup", own))), _link("ns/pid", own))
+    return View(booted_at, "", "", None)
 
 
 def _booted_at(stat: bytes) -> datetime:
     return datetime.fromtimestamp(int(stat.split(b"\nbtime ", 1)[1].split(None, 1)[0]), UTC)
 
 
-def _process(proc: Path, pid: str, view: _View) -> Process | None:
-    """None where there is nothing to tell; PermissionError where we may not look."""
+def read(proc: Path, pid: str, view: View) -> Process | None:
+    """One process. None where there is nothing to tell; PermissionError where we may not look."""
     with suppress(FileNotFoundError, ProcessLookupError, NotADirectoryError), _folder(f"{proc}/{pid}") as folder:
         words = _words(folder)
         if words is None:
@@ -198,7 +208,7 @@ def _path(name: str, folder: int) -> Path | None:
     return Path(target.removesuffix(DELETED)) if target else None
 
 
-def _elsewhere(folder: int, view: _View) -> bool:
+def _elsewhere(folder: int, view: View) -> bool:
     """Whether the process lives in another PID namespace than we do; no where that cannot be seen."""
     namespace = _link("ns/pid", folder)
     return None not in (namespace, view.namespace) and namespace != view.namespace

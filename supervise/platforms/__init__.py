@@ -15,7 +15,6 @@ from supervise.model import (
     Outcome,
     Ping,
     ProbeRole,
-    ProcessId,
     Requirement,
     Scope,
     Snapshot,
@@ -79,9 +78,6 @@ class Platform(Protocol):
 
     async def apply(self, changes: UnitChanges) -> None:
         """Enable, disable, reload."""
-
-    async def processes(self) -> Mapping[str, frozenset[ProcessId]] | None:
-        """The processes inside each agent's unit; None where they cannot be seen."""
 
     def logs(self, query: LogQuery) -> AsyncIterator[LogLine]:
         """Lines in the order of their time."""

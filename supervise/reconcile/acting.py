@@ -12,41 +12,22 @@ from collections.abc import Callable
 from supervise.decide.remedy import STARTS
 from supervise.errors import PlatformError
 from supervise.guard import obstacles
-from supervise.model import Action, Outcome, Scope
-from supervise.observe.scan import Scan, scan
+from supervise.model import Action, ActionKind, Outcome, Scope
 from supervise.platforms import Platform
 from supervise.reconcile.disk import with_holds
 from supervise.reconcile.reconciler import Reconciler
+from supervise.reconcile.scanning import Scanning
 
 log = logging.getLogger(__name__)
-GATHER = 0.01
-"""Seconds in which starts that are asked for together share one scan."""
-
-
-class Scanner:
-    """Scans that are never older than the question they answer."""
-
-    def __init__(self) -> None:
-        self._next: asyncio.Task[Scan] | None = None
-
-    async def scan(self) -> Scan:
-        if self._next is None:
-            self._next = asyncio.ensure_future(self._soon())
-        return await asyncio.shield(self._next)
-
-    async def _soon(self) -> Scan:
-        await asyncio.sleep(GATHER)
-        self._next = None  # whoever asks from here on wants a later one
-        return await asyncio.to_thread(scan)
 
 
 class Acting:
     """The actions that are under way."""
 
-    def __init__(self, platform: Callable[[], Platform | None]) -> None:
+    def __init__(self, platform: Callable[[], Platform | None], scanning: Scanning) -> None:
         self.reconciler: Reconciler | None = None
         self._platform = platform
-        self._scanner = Scanner()
+        self._scanning = scanning
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, action: Action, written: asyncio.Future[bool]) -> None:
@@ -78,6 +59,9 @@ class Acting:
         reconciler.concluded(action, outcome)
 
     async def _perform(self, action: Action, reconciler: Reconciler) -> Outcome:
+        if action.kind is ActionKind.END:
+            spec = reconciler.disk.specs.get(action.name)
+            return await self._scanning.end(spec, action.processes) if spec else Outcome(True)
         platform = self._platform()
         if platform is None:
             return Outcome(False, "the service manager cannot be asked", unmade=True)
@@ -87,12 +71,15 @@ class Acting:
 
     async def _obstacle(self, name: str, reconciler: Reconciler) -> str | None:
         """Why it must not be started now: a person's word, a process that may be a copy, or that nobody can tell."""
-        seen = await self._scanner.scan()
+        try:
+            seen = await self._scanning.fresh()
+        except PlatformError as error:
+            return str(error)
         if not seen.complete and reconciler.places.scope is Scope.SYSTEM:
             return "not all processes of this machine can be seen (hidepid?), so a copy may run"
         disk = with_holds(reconciler.places, reconciler.disk)
         spec, state = disk.specs.get(name), reconciler.states.get(name)
         if spec is None or state is None:
             return "it is not installed any more"
-        found = obstacles([spec], seen.processes, holds=disk.holds, states={name: state})
+        found = obstacles([spec], seen, holds=disk.holds, states={name: state})
         return found[name].text if name in found else None

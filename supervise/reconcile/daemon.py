@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 from collections import Counter
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,8 @@ from typing import Any
 from supervise import __version__, clock
 from supervise.control.server import Request, Send, Server
 from supervise.errors import PlatformError
-from supervise.model import HostStatus, Instant, ReconcilerSettings, Status
+from supervise.model import Findings, HostStatus, Instant, ReconcilerSettings, Scope, Status
+from supervise.notify import Notify
 from supervise.observe.beats import Beats
 from supervise.places import Places
 from supervise.reconcile import disk, orders
@@ -28,10 +29,10 @@ from supervise.reconcile.alerting import Alerting
 from supervise.reconcile.following import Following
 from supervise.reconcile.host import STOPPED, troubles
 from supervise.reconcile.metering import Metering
-from supervise.reconcile.notify import Notify
 from supervise.reconcile.probing import Probing
 from supervise.reconcile.reconciler import Reconciler
 from supervise.reconcile.reloading import found_anew
+from supervise.reconcile.scanning import Asked, Here, Scanning
 from supervise.reconcile.sockets import sockets
 from supervise.stores import Change, Sample
 from supervise.stores.writer import Trouble, Writer
@@ -75,7 +76,8 @@ class Daemon:
         self.notify = Notify()
         self.writer = Writer(places.store, host=host)
         self._control, agent = sockets(places, environ)
-        self.acting = Acting(lambda: self.following.platform)
+        self.scanning = self._eyes()
+        self.acting = Acting(lambda: self.following.platform, self.scanning)
         self.reconciler = Reconciler(
             places, host=host, clock=clock.now, commit=self.writer.commit, start=self.acting.start
         )
@@ -85,7 +87,7 @@ class Daemon:
         self.metering = Metering(self.reconciler)
         self.probing = Probing(self.reconciler, lambda: self.following.platform, clock=clock.now)
         self._server = Server(self._answer)
-        self._beats = Beats(agent, main=self.reconciler.mains.get)
+        self._beats = Beats(agent, main=self.reconciler.mains.get, stranger=self.scanning.suspect)
         self._flood_told: timedelta | None = None
         self._trouble: Trouble | None = None
         self._told = ""
@@ -115,6 +117,7 @@ class Daemon:
         self._listen_to_agents(loop)
         works = (
             self.following.run(),
+            self.scanning.run(),
             self._rhythm(),
             self.alerting.run(),
             self.metering.run(),
@@ -135,6 +138,17 @@ class Daemon:
         for task in tasks:
             if not task.cancelled() and (error := task.exception()):
                 raise error
+
+    def _eyes(self) -> Scanning:
+        """Of other users' processes only the scan service may know; our own we see ourselves."""
+        if self.places.scope is Scope.SYSTEM:
+            return Asked(self.places.scan_socket, self._take_findings)
+        return Here(lambda: self.reconciler.disk.specs.values(), self._take_findings)
+
+    def _take_findings(self, found: Findings | None, concerned: Collection[str]) -> None:
+        names = self.reconciler.take_findings(found, concerned)
+        if names and self.following.seen.is_set():
+            self.reconciler.run_pass(names)
 
     # --- What others ask for ------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from supervise.reconcile.acting import Acting
 from supervise.reconcile.alone import alone
 from supervise.reconcile.orders import row_json
 from supervise.reconcile.reconciler import Reconciler
+from supervise.reconcile.scanning import Here
 from supervise.stores.writer import Writer
 
 PATIENCE = 60.0
@@ -47,7 +48,8 @@ async def reload(places: Places) -> dict[str, Any]:
 async def _here(places: Places, host: str) -> list[dict[str, Any]]:
     writer = Writer(places.store, host=host)
     async with Systemd(places) as platform:
-        acting = Acting(lambda: platform)
+        scanning = Here(lambda: reconciler.disk.specs.values(), lambda found, names: None)
+        acting = Acting(lambda: platform, scanning)
         reconciler = Reconciler(places, host=host, clock=clock.now, commit=writer.commit, start=acting.start)
         acting.reconciler = reconciler
         reconciler.remember(await writer.start())
@@ -56,6 +58,7 @@ async def _here(places: Places, host: str) -> list[dict[str, Any]]:
         snapshot = await platform.snapshot(known=found.specs)
         reconciler.take_requirements(await platform.requirements(reconciler.foreign_requirements))
         reconciler.take_all(snapshot.states)
+        reconciler.take_findings(await scanning.fresh(), ())
         reconciler.listen()
         reconciler.run_pass()
         await acting.finished()

@@ -18,12 +18,13 @@ from supervise import __version__
 from supervise.control.server import Request, Send
 from supervise.errors import SuperviseError, UsageError
 from supervise.manager import SETTLE, Manager, Result
-from supervise.model import Event, IntentKind, Lock, Status, StatusRow
+from supervise.model import Event, Instant, IntentKind, Lock, Status, StatusRow
 from supervise.reconcile.live import Live
 from supervise.stores import EventQuery
 
 if TYPE_CHECKING:
     from supervise.reconcile.daemon import Daemon
+    from supervise.reconcile.reconciler import Reconciler
 
 OWN_STATE = 2.0
 """Seconds between two words about ourselves to who watches."""
@@ -160,6 +161,7 @@ async def _act(daemon: Daemon, request: Request, send: Send) -> Any:
         daemon.reconciler.disk.manifests,
         platform,
         inform=_Inside(daemon, by, reason),
+        look=lambda _: daemon.scanning.fresh(),
     )
     names = _words(request, "names")
     specs = [spec for spec in manager.specs if spec.name in names]
@@ -256,11 +258,24 @@ def info(daemon: Daemon) -> dict[str, Any]:
         "store": None
         if trouble is None
         else {"why": trouble.why, "since": trouble.since.isoformat(), "lost": trouble.lost},
+        "processes": _processes(reconciler, now),
         "damaged": dict(reconciler.disk.damaged),
         "agents": len(reconciler.disk.specs),
         "projects": {one.project: one.version for one in reconciler.disk.manifests},
         "refused_beats": dict(daemon.refused),
         "alerts": daemon.alerts_info(),
+    }
+
+
+def _processes(reconciler: Reconciler, now: Instant) -> dict[str, Any]:
+    """How old our view of processes is; `unseen`: there is none any more; `doubts`: PIDs that may be an agent's."""
+    found = reconciler.findings
+    at = found.at if found else None
+    return {
+        "view_age": None if at is None else (now.monotonic - at).total_seconds(),
+        "unseen": reconciler.blind,
+        "complete": found.complete if found else None,
+        "doubts": [doubt.process.id.pid for doubt in found.doubts] if found else [],
     }
 
 

@@ -7,21 +7,26 @@ the agents concerned. A pass is synchronous and quick; writing and acting follow
 from __future__ import annotations
 
 import asyncio
+import getpass
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from supervise.decide import concluded, decide
-from supervise.decide.events import action_event, order_event, told_of_host
+from supervise.decide.events import action_event, doubt_event, order_event, told_of_host
+from supervise.decide.judge import DOWN
 from supervise.decide.usage import moved
 from supervise.model import (
     Action,
     AgentSpec,
     Beat,
     Decision,
+    Doubt,
     Event,
+    Findings,
     HostFacts,
     Instant,
     Intent,
@@ -33,7 +38,10 @@ from supervise.model import (
     Ping,
     ProbeResult,
     ProbeRole,
+    Process,
+    ProcessId,
     Requirement,
+    Scope,
     Status,
     StatusRow,
     UnitState,
@@ -79,7 +87,10 @@ class Reconciler:
         self.wakes: dict[str, timedelta] = {}
         self.required: Mapping[str, Requirement] = {}
         self.disk = Disk()
-        self.facts = HostFacts(name=host, may_act=True)
+        user = getpass.getuser() if places.scope is Scope.USER else None
+        self.facts = HostFacts(name=host, may_act=True, user=user)
+        self.findings: Findings | None = None
+        """Whose processes run where; None as long as nobody knows."""
         self.view_of: Instant | None = None
         """The moment up to which everything that can be known is in here."""
         self.listeners: list[Told] = []
@@ -88,6 +99,11 @@ class Reconciler:
         self._gone: dict[int, timedelta] = {}
         self._observed: dict[str, Observation] = {}
         self._dependents: dict[str, set[str]] = {}
+        self._moved: dict[str, timedelta] = {}
+        """When each unit last changed: what was seen of its processes before that is no longer so."""
+        self._doubted: frozenset[ProcessId] = frozenset()
+        self.blind = False
+        """Whether processes cannot be seen any more."""
         self._commit = commit
         self._start = start
 
@@ -116,7 +132,7 @@ class Reconciler:
         for name in self.states.keys() - states.keys():
             self._note_end(self.states[name])
         for name, state in states.items():
-            self._note_main_process(self.states.get(name), state)
+            self._note_change(self.states.get(name), state)
         self.states = dict(states)
         self._observed.clear()
         for name in self.states:
@@ -131,11 +147,22 @@ class Reconciler:
         if known is not None:
             state = _with_signs(replace(state, needs_reload=known.needs_reload), known)
         self.states[state.name] = state
-        self._note_main_process(known, state)
+        self._note_change(known, state)
         concerned = {state.name, *self._dependents.get(state.unit, ())}
         for name in concerned:
             self._observe(name)
         return concerned
+
+    def take_findings(self, found: Findings | None, concerned: Collection[str]) -> set[str]:
+        """Whose processes run where; gives the agents at which to look again."""
+        before, self.findings = self.findings, found
+        names = self._concerned(before, found, concerned)
+        for name in names:
+            self._observe(name)
+        self._tell_of_doubts(found.doubts if found else ())
+        if (found is None) != (before is None):
+            self._tell_of_sight(found)
+        return names
 
     def take_beat(self, name: str, beat: Beat) -> bool:
         """Whether it says anything but that the agent lives."""
@@ -313,7 +340,9 @@ class Reconciler:
 
     # --- Steps --------------------------------------------------------------------------------------------------------
 
-    def _note_main_process(self, known: UnitState | None, state: UnitState) -> None:
+    def _note_change(self, known: UnitState | None, state: UnitState) -> None:
+        if known is None or (known.phase, known.pid) != (state.phase, state.pid):
+            self._moved[state.name] = self.clock().monotonic
         if known and known.pid != state.pid:
             self._note_end(known)
         if state.pid:
@@ -326,11 +355,11 @@ class Reconciler:
 
     def _observe(self, name: str) -> None:
         """Join what is known of one agent."""
-        state = self.states.get(name)
+        spec = self.disk.specs.get(name)
+        state = self.states.get(name) or self._left_behind(name)
         if state is None:
             self._observed.pop(name, None)
             return
-        spec = self.disk.specs.get(name)
         units = [one.unit for one in spec.depends_on if one.required] if spec else []
         usage = self.usage.get(name)
         probed = self._probed_of(state)
@@ -340,6 +369,7 @@ class Reconciler:
             ready=probed.ready if probed else None,
             live=probed.live if probed else None,
             failed_probes=probed.failed if probed else 0,
+            **self._processes(name),
             requirements={unit: self._requirement(unit) for unit in units},
             acting=name in self.acting,
             usage=usage if usage and usage.incarnation == state.incarnation else None,
@@ -349,6 +379,46 @@ class Reconciler:
         """What this life of the agent has answered."""
         probed = self.probed.get(state.name)
         return probed if probed and probed.incarnation == state.incarnation else None
+
+    def _left_behind(self, name: str) -> UnitState | None:
+        """The unit that systemd and we have forgotten, and of which processes are left."""
+        if name in self.disk.specs or self.findings is None or name not in self.findings.inside:
+            return None
+        return UnitState(name, unit_name(name), Phase.ABSENT)
+
+    def _processes(self, name: str) -> Mapping[str, Any]:
+        """What was seen of its processes; of those in its unit only what was seen since the unit last changed."""
+        found = self.findings
+        if found is None:
+            return {}
+        since = self._moved.get(name, timedelta())
+        inside = _ids(found.inside.get(name, ())) if found.at and found.at > since else None
+        foreground = _ids(found.foreground.get(name, ()))
+        return {"outside": found.outside.get(name, ()), "inside": inside, "foreground": foreground}
+
+    def _concerned(self, before: Findings | None, found: Findings | None, changed: Collection[str]) -> set[str]:
+        if found is None:
+            return set(self._observed) if before else set()
+        if before is None:
+            return {*self._observed, *found.inside}
+        left = {name for name in found.inside if name not in self.states or self.states[name].phase in DOWN}
+        return {*changed, *left}
+
+    def _tell_of_doubts(self, doubts: Collection[Doubt]) -> None:
+        """Once of each process that may be an agent's and of which nobody can tell."""
+        new = [doubt for doubt in doubts if doubt.process.id not in self._doubted]
+        self._doubted = frozenset(doubt.process.id for doubt in doubts)
+        if new:
+            now = self.clock()
+            self.tell(*(doubt_event(doubt, now=now) for doubt in new))
+
+    def _tell_of_sight(self, found: Findings | None) -> None:
+        if found is None:
+            text = "Processes cannot be seen any more: hidden ones go unnoticed, and we start nothing."
+            self.tell(told_of_host("ProcessesUnseen", text, now=self.clock()))
+        elif self.blind:
+            self.tell(told_of_host("ProcessesSeen", "Processes are seen again.", now=self.clock()))
+        self.blind = found is None
 
     def _requirement(self, unit: str) -> Requirement:
         state = self.states.get(unit.removeprefix("agent@").removesuffix(".service"))
@@ -398,6 +468,10 @@ class Reconciler:
         for listener in self.listeners:
             listener(change.rows, change.events, change.forget)
         return self._commit(change)
+
+
+def _ids(processes: Iterable[Process]) -> frozenset[ProcessId]:
+    return frozenset(one.id for one in processes)
 
 
 def _with_signs(state: UnitState, known: UnitState) -> UnitState:

@@ -20,8 +20,7 @@ from supervise.control.server import Request, Send
 from supervise.errors import ExitCode, SuperviseError
 from supervise.manager import Manager
 from supervise.manifest import manifests
-from supervise.model import HealthPart, Lock, LogLine, LogQuery, Phase, Reason, Source, Status, StatusRow
-from supervise.observe.scan import Scan
+from supervise.model import Findings, HealthPart, Lock, LogLine, LogQuery, Phase, Reason, Source, Status, StatusRow
 from supervise.places import Places
 from supervise.reconcile.orders import row_json
 from tests.cli.reconciler import HOSTILE, INERT
@@ -36,8 +35,7 @@ ALL = (row(title="SMA Bot", pid=7), row("sma_slow"), CRASHED)
 
 @pytest.fixture(autouse=True)
 def nothing_else_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (overviews, managers):
-        monkeypatch.setattr(module, "scan", lambda: Scan((), True, NOON))
+    monkeypatch.setattr(managers, "look", lambda specs: Findings())
 
 
 def said(*rows: StatusRow, **info: Any) -> dict[str, Any]:

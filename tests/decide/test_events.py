@@ -7,11 +7,21 @@ from typing import Any
 
 import pytest
 
-from supervise.decide.events import action_event, death_event, host_event, order_event, status_event, told_of_host
+from supervise.decide.events import (
+    action_event,
+    death_event,
+    doubt_event,
+    host_event,
+    order_event,
+    status_event,
+    told_of_host,
+)
 from supervise.model import (
     Action,
     ActionKind,
+    Doubt,
     EventKind,
+    Findings,
     Intent,
     IntentKind,
     Lock,
@@ -19,7 +29,7 @@ from supervise.model import (
     Reason,
     Status,
 )
-from tests.nouns import NOON, NOW, after, alive, minutes, row, seconds
+from tests.nouns import NOON, NOW, after, alive, copy, minutes, row, seconds
 
 RUNNING = row(incarnation="boot-1/a")
 CRASHED = row(status=Status.ERROR, reason=Reason.CRASHED, message="It crashed.", incarnation="boot-1/a")
@@ -193,3 +203,28 @@ def test_what_a_person_asked_for_is_told_in_their_name() -> None:
     assert (event.before, event.after) == (Status.ERROR, Status.ERROR)
     by_another = order_event("sma", "lock", by="bob", reason="known", now=NOW, status=Status.ERROR)
     assert by_another.id != event.id
+
+
+# --- Of processes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "told"), [("ab", "of a, b:"), ("abc", "of a, b, c:"), ("abcde", "of a, b, c and 2 more:")]
+)
+def test_a_process_of_which_nobody_can_tell_is_the_hosts_finding(names: str, told: str) -> None:
+    event = doubt_event(Doubt(copy(), tuple(names), "it fits several agents"), now=NOW)
+    assert (event.name, event.kind, event.reason) == ("", EventKind.HOST, "AmbiguousProcess")
+    assert told in event.message
+    assert "PID 4711 of trader" in event.message
+    assert "it fits several agents; it keeps us from starting them." in event.message
+
+
+def test_who_was_ended_is_named_by_pid() -> None:
+    ended = replace(START, kind=ActionKind.END, processes=(copy(7).id, copy(9).id))
+    assert action_event(ended, Outcome(True), now=NOW, status=None).message == "end PID 7, 9: done"
+
+
+def test_of_what_is_found_each_agent_has_its_doubts() -> None:
+    doubts = (Doubt(copy(), ("a", "b"), "."), Doubt(copy(2), ("b",), "."))
+    found = Findings(doubts=doubts)
+    assert (found.doubtful("a"), found.doubtful("b"), found.doubtful("c")) == (doubts[:1], doubts, ())

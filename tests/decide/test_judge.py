@@ -987,7 +987,7 @@ def test_processes_that_could_not_be_seen_make_nothing_worse(phase: Phase) -> No
 
 
 def test_copies_are_named_with_all_that_finds_them() -> None:
-    two = (copy(1, user="ada"), copy(2, uid=0, directory=None))
+    two = (copy(1, user="ada"), copy(2, uid=0, user="", directory=None))
     assert copies(two) == (
         "PID 1 of ada since 2026-03-01 12:00:00 UTC in /srv/trading; PID 2 of uid 0 since 2026-03-01 12:00:00 UTC"
     )

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from supervise.decide import Case, Verdict, concluded
-from supervise.decide.remedy import DUE, REMEDIES, Remedy, remedy
+from supervise.decide.remedy import DUE, REMEDIES, Remedy, endable, remedy
 from supervise.model import (
     Action,
     ActionKind,
     AgentSpec,
+    HiddenPolicy,
     Hold,
     HostFacts,
     Intent,
@@ -23,6 +24,7 @@ from supervise.model import (
     Past,
     Phase,
     ProbeResult,
+    ProcessId,
     Reason,
     Requirement,
     Restart,
@@ -30,9 +32,9 @@ from supervise.model import (
     Status,
     UnitState,
 )
-from tests.nouns import NOON, NOW, alive, dead, minutes, row, seconds, spec, state
+from tests.nouns import NOON, NOW, alive, copy, dead, minutes, row, seconds, spec, state
 
-AGENT = spec()
+AGENT = spec(hidden=HiddenPolicy.STOP)
 NEVER = spec(restart=Restart(policy=RestartPolicy.NEVER))
 MOMENT = timedelta(microseconds=1)
 HERE = HostFacts(may_act=True)
@@ -71,6 +73,9 @@ EXAMPLES: list[Any] = [
     (Reason.START_TIMEOUT, alive(), LONG_SEEN, {"ready": NO}, ActionKind.RESTART),
     (Reason.SILENT, alive(), LONG_SEEN, {}, ActionKind.RESTART),
     (Reason.PROBE_FAILING, alive(), LONG_SEEN, {}, ActionKind.RESTART),
+    (Reason.HIDDEN_PROCESS, IDLE, LONG_SEEN, {"outside": (copy(),)}, ActionKind.END),
+    (Reason.ORPHAN_PROCESS, IDLE, LONG_SEEN, {"inside": frozenset({copy().id})}, ActionKind.END),
+    (Reason.DUPLICATE_PROCESS, alive(), LONG_SEEN, {"outside": (copy(),)}, ActionKind.END),
 ]
 each = pytest.mark.parametrize(
     ("reason", "unit", "past", "seen", "wanted"), EXAMPLES, ids=[reason.value for reason, *_ in EXAMPLES]
@@ -84,7 +89,8 @@ each = pytest.mark.parametrize(
 def test_each_remedy_is_one_action_that_says_why(
     reason: Reason, unit: UnitState, past: Past, seen: dict[str, Any], wanted: ActionKind
 ) -> None:
-    assert done(reason, unit, past, **seen).action == Action(wanted, "sma", "agent@sma.service", reason.value)
+    ended = (copy().id,) if wanted is ActionKind.END else ()
+    assert done(reason, unit, past, **seen).action == Action(wanted, "sma", "agent@sma.service", reason.value, ended)
 
 
 def test_every_remedy_has_a_condition_and_an_example() -> None:
@@ -124,7 +130,7 @@ def test_no_start_is_made_within_a_wait(which: Any) -> None:
     reason, unit, past, seen, wanted = which
     waiting = replace(past, retry_at=MONO + MOMENT)
     found = done(reason, unit, waiting, **seen)
-    if wanted is ActionKind.STOP:
+    if wanted in (ActionKind.STOP, ActionKind.END):
         assert kind(found) is wanted
     else:
         assert found == Remedy(None, waiting, MONO + MOMENT)
@@ -146,6 +152,51 @@ def test_no_start_is_made_within_a_wait(which: Any) -> None:
 def test_what_is_never_restarted_is_only_started_as_at_boot(reason: Reason, allowed: bool) -> None:
     _, unit, past, seen, wanted = next(one for one in EXAMPLES if one[0] is reason)
     assert kind(done(reason, unit, past, spec=NEVER, **seen)) is (wanted if allowed else None)
+
+
+# --- Whom `hidden: stop` ends ----------------------------------------------------------------------------------------
+
+OUTSIDE = (copy(), copy(4712, user="stranger"), copy(4713))
+OWN = (copy().id, copy(4713).id)
+LEFT = frozenset({ProcessId(9, 1)})
+
+
+@pytest.mark.parametrize(
+    ("unit", "agent", "host", "wanted"),
+    [
+        (alive(), AGENT, HERE, OWN),
+        (IDLE, AGENT, HERE, (ProcessId(9, 1), *OWN)),
+        (IDLE, spec(hidden=HiddenPolicy.REPORT), HERE, ()),
+        (alive(), replace(AGENT, user=None), HERE, ()),
+        (alive(), replace(AGENT, user=None), replace(HERE, user="trader"), OWN),
+        (alive(), replace(AGENT, user=None), replace(HERE, user="ada"), ()),
+    ],
+    ids=["a duplicate", "left behind too", "reported", "a passing user", "one's own agents", "another user's"],
+)
+def test_only_the_agents_own_users_copies_and_what_its_unit_left_are_ended(
+    unit: UnitState, agent: AgentSpec, host: HostFacts, wanted: tuple[ProcessId, ...]
+) -> None:
+    case = Case(agent, Observation(unit, outside=OUTSIDE, inside=LEFT), NOW, past=LONG_SEEN, host=host)
+    assert endable(case, unit) == wanted
+    found = remedy(Verdict(Status.WARNING, Reason.DUPLICATE_PROCESS, "."), case, unit)
+    assert (found.action.processes if found.action else ()) == wanted
+    if not wanted:
+        assert found == Remedy(None, LONG_SEEN)
+
+
+@pytest.mark.parametrize("outside", [None, (), (copy(user="stranger"),)], ids=["unseen", "none", "a stranger's"])
+def test_where_there_is_nobody_to_end_nothing_is_done(outside: Any) -> None:
+    assert done(Reason.HIDDEN_PROCESS, IDLE, outside=outside) == Remedy(None, LONG_SEEN)
+
+
+def test_of_what_is_held_and_down_the_copies_are_ended() -> None:
+    found = done(Reason.HELD, IDLE, outside=OUTSIDE)
+    assert found.action == Action(ActionKind.END, "sma", "agent@sma.service", "Held", OWN)
+
+
+@pytest.mark.parametrize("reason", [Reason.HIDDEN_PROCESS, Reason.ORPHAN_PROCESS, Reason.DUPLICATE_PROCESS])
+def test_an_end_is_not_asked_for_again_at_once(reason: Reason) -> None:
+    assert done(reason, IDLE, outside=OUTSIDE).past == replace(LONG_SEEN, not_before=MONO + seconds(10))
 
 
 # --- When -------------------------------------------------------------------------------------------------------------
@@ -253,8 +304,9 @@ STOP = Action(ActionKind.STOP, "sma", "agent@sma.service", "Held")
 ASKED = Past(boot=NOW.boot, asked=True, attempts=1, not_before=MONO, blocked="a copy ran")
 
 
-def test_a_stop_is_not_made_again_before_it_can_be_seen() -> None:
-    after = concluded(row(past=ASKED), STOP, Outcome(True), now=NOW)
+@pytest.mark.parametrize("kind", [ActionKind.STOP, ActionKind.END])
+def test_a_stop_is_not_made_again_before_it_can_be_seen(kind: ActionKind) -> None:
+    after = concluded(row(past=ASKED), replace(STOP, kind=kind), Outcome(True), now=NOW)
     assert after == row(past=replace(ASKED, not_before=MONO + seconds(2), blocked=""))
 
 

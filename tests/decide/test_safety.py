@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 from supervise.decide import concluded
 from supervise.decide.remedy import REMEDIES, STARTS
 from supervise.model import (
+    ActionKind,
     Beat,
     BeatStatus,
     Cause,
     Decision,
     Exit,
     HeartbeatLimits,
+    HiddenPolicy,
     Hold,
     HostFacts,
     Intent,
@@ -56,7 +58,7 @@ LIMITS = HeartbeatLimits(seconds(20), seconds(60), written=True)
 PROBE = Probe(ProbeKind.HTTP, ("http://localhost:8000/health",), failures=2)
 LOOP = Restart(loop=Rate(2, minutes(15)))
 SPECS = {
-    "sma": (spec("sma", restart=LOOP), spec("sma", heartbeat=LIMITS, max_idle=minutes(1))),
+    "sma": (spec("sma", restart=LOOP), spec("sma", heartbeat=LIMITS, max_idle=minutes(1), hidden=HiddenPolicy.STOP)),
     "ema": (
         spec("ema", live=PROBE),
         spec("ema", restart=Restart(policy=RestartPolicy.NEVER), heartbeat=LIMITS),
@@ -228,6 +230,18 @@ def test_nothing_is_done_before_its_time_and_no_start_within_a_wait(passes: Iter
             assert settled or past.not_before is None or past.not_before <= host.now.monotonic
             if action.kind in STARTS and not settled:
                 assert past.retry_at is None or past.retry_at <= host.now.monotonic
+
+
+@OFTEN
+@given(STORIES)
+def test_nobody_is_ended_but_who_was_seen_and_whose_agent_allows_it(passes: Iterator[Pass]) -> None:
+    for host, _, decision in passes:
+        for action in decision.actions:
+            seen = host.world.observed[action.name]
+            there = {one.id for one in seen.outside or () if one.user == "trader"} | (seen.inside or frozenset())
+            assert set(action.processes) <= there
+            assert bool(action.processes) is (action.kind is ActionKind.END)
+            assert not action.processes or host.world.desired[action.name].hidden is HiddenPolicy.STOP
 
 
 @OFTEN

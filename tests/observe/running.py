@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -25,14 +25,16 @@ class Running:
         self.folder = folder
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *words: str, cwd: Path | None = None) -> subprocess.Popen[bytes]:
+    def start(
+        self, *words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         started = subprocess.Popen(
             words,
             cwd=cwd or self.folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "FOLDER": str(self.folder)},
+            env={**os.environ, "FOLDER": str(self.folder), **(env or {})},
         )
         self._started.append(started)
         return started

@@ -5,16 +5,15 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from supervise.model import AgentSpec, Process, ProcessId
-from supervise.observe.cgroups import UnitKind
-from supervise.observe.match import inside, outside
+from supervise.model import AgentSpec, Doubt, Findings, Process, ProcessId
+from supervise.observe.match import SEVERAL, UNSEEN, find
 from tests.observe.running import WAITS, Running, eventually, running, spec
 
 PYTHON = sys.executable
@@ -47,7 +46,19 @@ def here(tmp_path: Path) -> Iterator[Running]:
 
 
 def copies(programs: Running, agent: AgentSpec) -> tuple[Process, ...]:
-    return outside([agent], programs.seen())[agent.name]
+    return outside(agent, programs.seen())
+
+
+def outside(agent: AgentSpec, processes: Iterable[Process]) -> tuple[Process, ...]:
+    return find([agent], processes).outside.get(agent.name, ())
+
+
+def doubted(agent: AgentSpec, processes: Iterable[Process]) -> list[Process]:
+    """What may be a copy of it, and nobody can tell."""
+    found = find([agent], processes)
+    assert not found.outside
+    assert {doubt.why for doubt in found.doubts} <= {UNSEEN}
+    return [doubt.process for doubt in found.doubts]
 
 
 def api(programs: Running) -> AgentSpec:
@@ -223,9 +234,9 @@ COPY = Process(
 FOREIGN = replace(COPY, uid=1001, executable=None, directory=None)
 
 
-def test_every_agent_has_an_answer() -> None:
-    assert outside([SCRIPT], []) == {"api": ()}
-    assert outside([SCRIPT], [COPY]) == {"api": (COPY,)}
+def test_a_copy_is_found_and_nothing_else() -> None:
+    assert find([SCRIPT], []) == Findings()
+    assert find([SCRIPT], [COPY]) == Findings(outside={"api": (COPY,)})
 
 
 AGENT_UNITS = (
@@ -240,7 +251,7 @@ AGENT_UNITS = (
 
 @pytest.mark.parametrize("cgroup", AGENT_UNITS)
 def test_a_process_in_any_agent_unit_is_outside_for_nobody(cgroup: str) -> None:
-    assert outside([SCRIPT], [replace(COPY, cgroup=cgroup)]) == {"api": ()}
+    assert outside(SCRIPT, [replace(COPY, cgroup=cgroup)]) == ()
 
 
 NO_AGENT_UNITS = (
@@ -263,7 +274,7 @@ NO_AGENT_UNITS = (
 
 @pytest.mark.parametrize("cgroup", NO_AGENT_UNITS)
 def test_a_copy_anywhere_else_is_outside(cgroup: str) -> None:
-    assert outside([SCRIPT], [replace(COPY, cgroup=cgroup)]) == {"api": (replace(COPY, cgroup=cgroup),)}
+    assert outside(SCRIPT, [replace(COPY, cgroup=cgroup)]) == (replace(COPY, cgroup=cgroup),)
 
 
 CONTAINERS = (
@@ -283,13 +294,15 @@ CONTAINERS = (
 
 @pytest.mark.parametrize("cgroup", CONTAINERS)
 def test_a_process_in_a_container_is_nobodys(cgroup: str) -> None:
-    process = replace(COPY, cgroup=cgroup)
-    assert outside([SCRIPT], [process]) == {"api": ()}
-    assert inside([process]) == {}
+    assert find([SCRIPT], [replace(COPY, cgroup=cgroup)]) == Findings()
 
 
-def test_another_users_process_counts_by_all_that_can_be_seen_of_it() -> None:
-    assert outside([SCRIPT], [FOREIGN]) == {"api": (FOREIGN,)}
+@pytest.mark.parametrize("process", [replace(COPY, executable=None), replace(COPY, directory=None)])
+def test_what_cannot_be_inspected_is_a_doubt_and_never_guessed(process: Process) -> None:
+    found = find([SCRIPT], [process])
+    assert (found.outside, found.doubts) == ({}, (Doubt(process, ("api",), UNSEEN),))
+    assert found.doubtful("api") == found.doubts
+    assert found.doubtful("other") == ()
 
 
 @pytest.mark.parametrize(
@@ -300,8 +313,8 @@ def test_another_users_process_counts_by_all_that_can_be_seen_of_it() -> None:
         ("python", "../p/run_api.py"),
     ],
 )
-def test_another_users_copy_may_be_written_in_other_ways(argv: tuple[str, ...]) -> None:
-    assert len(outside([SCRIPT], [replace(FOREIGN, argv=argv)])["api"]) == 1
+def test_a_doubt_may_be_written_in_other_ways(argv: tuple[str, ...]) -> None:
+    assert len(doubted(SCRIPT, [replace(FOREIGN, argv=argv)])) == 1
 
 
 @pytest.mark.parametrize(
@@ -315,8 +328,8 @@ def test_another_users_copy_may_be_written_in_other_ways(argv: tuple[str, ...]) 
         ("python: run_api.py",),
     ],
 )
-def test_another_users_process_that_cannot_be_the_agent_is_no_copy(argv: tuple[str, ...]) -> None:
-    assert outside([SCRIPT], [replace(FOREIGN, argv=argv)]) == {"api": ()}
+def test_another_users_process_that_cannot_be_the_agent_is_no_doubt(argv: tuple[str, ...]) -> None:
+    assert doubted(SCRIPT, [replace(FOREIGN, argv=argv)]) == []
 
 
 def test_another_users_program_is_known_by_its_name_or_path() -> None:
@@ -328,20 +341,68 @@ def test_another_users_program_is_known_by_its_name_or_path() -> None:
         ("/srv/q/bin/feeder", "-x"),
         ("reader", "-x"),
     ]
-    found = outside([agent], [replace(FOREIGN, argv=argv) for argv in argvs])["feeder"]
+    found = doubted(agent, [replace(FOREIGN, argv=argv) for argv in argvs])
     assert [one.argv for one in found] == argvs[:3]
 
 
-def test_one_process_may_fit_many_agents() -> None:
-    agents = [replace(SCRIPT, name=f"scanner.{number}", environment={"N": str(number)}) for number in range(30)]
-    assert outside(agents, [COPY]) == {agent.name: (COPY,) for agent in agents}
+# --- Several agents with one command ----------------------------------------------------------------------------------
+
+CREW = {f"scanner_{number}": {"PAIR": f"P{number}", "MODE": "live"} for number in range(30)}
+
+
+@pytest.fixture
+def crew(here: Running) -> list[AgentSpec]:
+    """Thirty agents that are one script with different settings."""
+    return [replace(api(here), name=name, environment=settings) for name, settings in CREW.items()]
+
+
+def test_thirty_agents_of_one_script_are_told_apart_by_what_they_were_started_with(
+    here: Running, crew: list[AgentSpec]
+) -> None:
+    pids = {name: here.start(PYTHON, "run_api.py", env=settings).pid for name, settings in CREW.items()}
+    found = eventually(lambda: len(seen := find(crew, here.seen()).outside) == len(CREW) and seen)
+    assert found
+    assert {name: [one.id.pid for one in ones] for name, ones in found.items()} == {
+        name: [pid] for name, pid in pids.items()
+    }
+
+
+@pytest.mark.parametrize("settings", [{}, {"PAIR": "P3"}, {"PAIR": "P99", "MODE": "live"}], ids=str)
+def test_a_copy_that_fits_several_of_them_is_a_doubt_of_all(
+    here: Running, crew: list[AgentSpec], settings: dict[str, str]
+) -> None:
+    started = here.start(PYTHON, "run_api.py", env=settings)
+    found = eventually(lambda: (seen := find(crew, here.seen())).doubts and seen)
+    assert found
+    assert found.outside == {}
+    assert found.doubts[0].process.id.pid == started.pid
+    assert found.doubts[0].why == SEVERAL
+    assert set(found.doubts[0].names) == set(CREW)
+
+
+def test_the_agent_with_more_settings_wins_and_instances_are_told_by_their_number(here: Running) -> None:
+    plain, fast = api(here), replace(api(here), name="fast", environment={"MODE": "fast"})
+    second = replace(api(here), name="api.2", base="api", instance=2)
+    environments: list[dict[str, str]] = [{}, {"MODE": "fast"}, {"SUPERVISE_INSTANCE": "2"}]
+    pids = [here.start(PYTHON, "run_api.py", env=settings).pid for settings in environments]
+    found = eventually(lambda: len(seen := find([plain, fast, second], here.seen()).outside) == 3 and seen)
+    assert found
+    assert [found[name][0].id.pid for name in ("api", "fast", "api.2")] == pids
+
+
+def test_where_the_settings_cannot_be_read_nobody_can_tell(crew: list[AgentSpec], here: Running) -> None:
+    here.start(PYTHON, "run_api.py", env=CREW["scanner_3"])
+    found = eventually(lambda: (seen := find(crew, here.seen(), environ=lambda _: None)).doubts and seen)
+    assert found
+    assert found.outside == {}
 
 
 def test_a_link_to_a_script_and_the_script_are_one_command_for_both_their_agents(here: Running) -> None:
     agents = [spec("by_link", here.folder, PYTHON, "link.py"), api(here)]
     pids = {here.start(PYTHON, script).pid for script in ("link.py", "run_api.py")}
-    found = outside(agents, here.seen())
-    assert [{one.id.pid for one in found[name]} for name in ("api", "by_link")] == [pids, pids]
+    found = find(agents, here.seen())
+    assert {doubt.process.id.pid for doubt in found.doubts} == pids
+    assert {doubt.names for doubt in found.doubts} == {("by_link", "api")}
 
 
 def test_inside_tells_the_processes_of_each_unit() -> None:
@@ -356,11 +417,12 @@ def test_inside_tells_the_processes_of_each_unit() -> None:
         member(5, SHELL),
     ]
 
-    assert inside(everybody) == {
-        "api": {ProcessId(1, 1), ProcessId(2, 1)},
-        "scanner.2": {ProcessId(3, 1)},
+    found = find([], everybody)
+    assert {name: [one.id.pid for one in ones] for name, ones in found.inside.items()} == {
+        "api": [1, 2],
+        "scanner.2": [3],
     }
-    assert inside(everybody, kind=UnitKind.RUN) == {"api": {ProcessId(4, 1)}}
+    assert {name: [one.id.pid for one in ones] for name, ones in found.foreground.items()} == {"api": [4]}
 
 
 def test_five_hundred_agents_and_two_thousand_processes_are_compared_in_a_moment(tmp_path: Path) -> None:
@@ -371,7 +433,7 @@ def test_five_hundred_agents_and_two_thousand_processes_are_compared_in_a_moment
         for number in range(2000)
     ]
     begun = time.process_time()
-    found = outside(agents, processes)
+    found = find(agents, processes).outside
     spent = time.process_time() - begun
 
     assert sum(len(ones) for ones in found.values()) == 500

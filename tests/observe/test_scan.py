@@ -14,7 +14,7 @@ import pytest
 
 from supervise.errors import PlatformError
 from supervise.model import Process, ProcessId
-from supervise.observe.scan import PROC, TICKS, _process, _view, process, scan
+from supervise.observe.scan import PROC, TICKS, process, read, scan, view
 from tests.observe.running import WAITS, eventually, running
 
 BOOT = 1_700_000_000
@@ -125,10 +125,10 @@ def test_a_process_is_seen_in_the_moment_of_its_exec(tmp_path: Path) -> None:
 
     Nine of ten children are in it when Popen returns, so the look must follow at once: hence the private ones.
     """
-    view = _view(PROC)
+    seen_from = view(PROC)
     for _ in range(50):
         child = subprocess.Popen(["sleep", "60"], cwd=tmp_path)
-        seen = _process(PROC, str(child.pid), view)
+        seen = read(PROC, str(child.pid), seen_from)
         child.kill()
         child.wait()
         assert seen

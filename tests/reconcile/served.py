@@ -19,6 +19,7 @@ INFO = {
     "platform_unseen": None,
     "store": None,
     "alerts": {},
+    "processes": {"view_age": 0.5, "unseen": False, "complete": True, "doubts": []},
 }
 """What a reconciler says of itself that is well."""
 

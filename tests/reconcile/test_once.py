@@ -16,14 +16,14 @@ from supervise.control.client import Unreachable
 from supervise.control.server import Request, Send, Server
 from supervise.errors import PlatformError
 from supervise.manifest import to_json
-from supervise.observe.scan import Scan
+from supervise.model import Findings
+from supervise.observe.watching import Watching
 from supervise.places import Places
-from supervise.reconcile import acting
 from supervise.reconcile import once as module
 from supervise.reconcile.once import once
 from supervise.stores.sqlite import Sqlite
 from tests.install.machine import Machine
-from tests.nouns import NOON, places_in, spec
+from tests.nouns import places_in, spec
 from tests.reconcile.rig import HOST, in_a_loop, manifest_of
 
 
@@ -81,7 +81,7 @@ async def test_where_none_runs_the_pass_is_made_here_and_written(
         sock.close()
     machine = Machine(there)
     monkeypatch.setattr(module, "Systemd", lambda places: connected(machine))
-    monkeypatch.setattr(acting, "scan", lambda: Scan((), True, NOON))
+    monkeypatch.setattr(Watching, "look", lambda self, at, anew: Findings(at=at))
     done = await once(there, host=HOST)
     assert (done["by"], [one["name"] for one in done["rows"]]) == ("without a reconciler", ["sma"])
     assert "past" not in done["rows"][0]

@@ -18,7 +18,7 @@ from supervise import __version__
 from supervise.control.server import Denied, Peer, Request
 from supervise.errors import SuperviseError, UsageError
 from supervise.holds import read_holds
-from supervise.model import Event, EventKind, HostStatus, Instant, IntentKind, Reason, Status
+from supervise.model import Event, EventKind, Findings, HostStatus, Instant, IntentKind, Reason, Status
 from supervise.places import Places
 from supervise.reconcile.daemon import Daemon
 from supervise.reconcile.orders import OPERATIONS, answer
@@ -73,6 +73,7 @@ class Desk:
         self.since = NOON
         self.refused: Counter[str] = Counter({"too many": 2})
         self.looks: list[bool] = []
+        self.scanning = self
 
     async def look(self, *, everything: bool = False) -> None:
         self.looks.append(everything)
@@ -83,6 +84,9 @@ class Desk:
 
     def host_status(self, now: Instant) -> HostStatus:
         return HostStatus("systemd", "1.0", now.boot, NOON, 2, "the store cannot be written: full")
+
+    async def fresh(self) -> Findings:
+        return Findings()
 
     def alerts_info(self) -> Mapping[str, Any]:
         return {"slack": {"failing": False}}

@@ -13,7 +13,10 @@ from supervise.model import (
     AgentSpec,
     Beat,
     Dependency,
+    Doubt,
     EventKind,
+    Findings,
+    HiddenPolicy,
     Instant,
     Intent,
     IntentKind,
@@ -31,7 +34,7 @@ from supervise.model import (
 from supervise.reconcile.disk import Disk
 from supervise.reconcile.reconciler import PREVIOUS_MAIN
 from supervise.stores import Memory
-from tests.nouns import NOW, after, alive, dead, minutes, row, seconds, spec, state
+from tests.nouns import NOW, after, alive, copy, dead, minutes, row, seconds, spec, state
 from tests.reconcile.rig import Rig, in_a_loop
 
 DOWN = dead(phase=Phase.FAILED, at=after(minutes(5)), gave_up=True)
@@ -529,3 +532,103 @@ async def test_whoever_is_looked_at_no_more_takes_nothing_that_is_known(tmp_path
     rig.reconciler.take_usage({"sma": Usage("boot-1/a", 0.5)})
     rig.reconciler.take_usage({})
     assert rig.reconciler.world().observed["sma"].usage is None
+
+
+# --- Processes --------------------------------------------------------------------------------------------------------
+
+STOPPED = dead(phase=Phase.INACTIVE, by_request=True)
+LATER = Findings(at=NOW.monotonic + seconds(1))
+
+
+def reason(rig: Rig) -> Reason:
+    return rig.reconciler.rows["sma"].reason
+
+
+def seen(rig: Rig, found: Findings | None, *concerned: str) -> None:
+    rig.reconciler.run_pass(rig.reconciler.take_findings(found, concerned))
+
+
+@in_a_loop
+async def test_a_copy_outside_is_told_as_soon_as_it_is_found_and_no_longer_than_it_is(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, spec(), spec("feed"))
+    rig.see(alive(), alive(name="feed"))
+    seen(rig, LATER)
+    seen(rig, replace(LATER, outside={"sma": (copy(),)}), "sma")
+    assert reason(rig) is Reason.DUPLICATE_PROCESS
+    assert rig.reconciler.rows["feed"].reason is Reason.AS_WANTED
+    seen(rig, LATER, "sma")
+    assert reason(rig) is Reason.AS_WANTED
+
+
+@in_a_loop
+async def test_what_was_in_a_unit_before_it_ended_is_nothing_left_behind(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, spec())
+    rig.see(alive())
+    rig.clock.go_on(seconds(5))
+    before = Findings(inside={"sma": (copy(),)}, at=rig.clock.now.monotonic)
+    seen(rig, before)
+    rig.clock.go_on(seconds(1))
+    rig.reconciler.run_pass(rig.reconciler.take_state(STOPPED))
+    assert reason(rig) is Reason.STOPPED_BY_OPERATOR
+    seen(rig, replace(before, at=rig.clock.now.monotonic))  # begun at the same moment: it may be older
+    assert reason(rig) is Reason.STOPPED_BY_OPERATOR
+    seen(rig, replace(before, at=rig.clock.now.monotonic + seconds(1)))  # the same as before, but seen since
+    assert reason(rig) is Reason.ORPHAN_PROCESS
+
+
+@in_a_loop
+async def test_what_is_left_of_an_agent_that_nobody_has_any_more_is_unmanaged(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, spec())
+    rig.see(alive())
+    seen(rig, replace(LATER, inside={"old": (copy(),)}), "old")
+    assert rig.reconciler.rows["old"].reason is Reason.UNMANAGED
+    seen(rig, LATER, "old")
+    rig.reconciler.run_pass()
+    assert "old" not in rig.reconciler.rows
+
+
+@in_a_loop
+async def test_who_cannot_be_seen_any_more_is_judged_by_the_unit_alone_and_that_is_told(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, spec())
+    rig.see(alive())
+    seen(rig, None)
+    seen(rig, replace(LATER, outside={"sma": (copy(),)}), "sma")
+    assert reason(rig) is Reason.DUPLICATE_PROCESS
+    rig.take()
+    for _ in range(2):
+        seen(rig, None)
+    assert reason(rig) is Reason.AS_WANTED
+    assert rig.reconciler.blind
+    seen(rig, LATER)
+    assert not rig.reconciler.blind
+    assert [one.reason for one in rig.events if not one.name] == ["ProcessesUnseen", "ProcessesSeen"]
+
+
+@in_a_loop
+async def test_a_doubt_is_told_once_for_as_long_as_it_lasts(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, spec())
+    rig.see(alive())
+    doubt, other = Doubt(copy(), ("sma",), "it fits"), Doubt(copy(2), ("sma",), "it fits")
+    for doubts in ((doubt,), (doubt,), (doubt, other), (other,), (), (doubt,)):
+        seen(rig, replace(LATER, doubts=doubts))
+    told = [one.message.partition(" of ")[0] for one in rig.events if one.reason == "AmbiguousProcess"]
+    assert told == ["PID 4711", "PID 2", "PID 4711"]
+    assert reason(rig) is Reason.AS_WANTED
+
+
+@in_a_loop
+async def test_hidden_stop_is_asked_for_once_and_names_whom(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, spec(hidden=HiddenPolicy.STOP))
+    rig.see(alive())
+    for _ in range(3):
+        seen(rig, replace(LATER, outside={"sma": (copy(), copy(2, user="ada"))}), "sma")
+    ended = Action(ActionKind.END, "sma", "agent@sma.service", "DuplicateProcess", (copy().id,))
+    assert rig.actions == [ended]
+
+
+@in_a_loop
+async def test_in_the_foreground_it_runs(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, spec())
+    rig.see(STOPPED)
+    seen(rig, replace(LATER, foreground={"sma": (copy(),)}), "sma")
+    assert rig.reconciler.rows["sma"].status is Status.RUNNING

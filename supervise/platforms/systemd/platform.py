@@ -30,15 +30,12 @@ from supervise.model import (
     Phase,
     Ping,
     ProbeRole,
-    ProcessId,
     Requirement,
     Scope,
     Snapshot,
     UnitFile,
     UnitState,
 )
-from supervise.observe.match import inside
-from supervise.observe.scan import scan
 from supervise.places import Places
 from supervise.platforms import Traits, UnitChanges
 from supervise.platforms.systemd import units
@@ -227,10 +224,6 @@ class Systemd:
             await self.bus.call("EnableUnitFiles", "asbb", list(changes.enable), False, False)
         if changes.reload:
             await self.bus.call("Reload")
-
-    async def processes(self) -> Mapping[str, frozenset[ProcessId]] | None:
-        seen = scan()
-        return inside(seen.processes) if seen.complete else None
 
     def logs(self, query: LogQuery) -> AsyncIterator[LogLine]:
         return read_journal(query, scope=self.places.scope)

@@ -28,6 +28,8 @@ SECTIONS = ("Unit", "Service", "Timer", "Install")
 DROP_IN = "50-supervise.conf"
 RECONCILER = "supervise-reconciler.service"
 SOCKETS = ("supervise-reconciler.socket", "supervise-agent.socket")
+SCANNER = ("supervise-scan.socket", "supervise-scan.service")
+"""The scan service of the system scope. The reconciler pulls it in and takes it down with itself."""
 DAEMON = (*SOCKETS, RECONCILER)
 """The units of our own daemon; a beat would start it again, so its sockets are stopped first and started first."""
 AGENTS_GROUP = "supervise-agents"
@@ -99,6 +101,9 @@ def daemon_files(places: Places) -> Iterator[UnitFile]:
         SOCKETS[0]: {"path": rest_of_line(places.control)},
         SOCKETS[1]: {"path": rest_of_line(places.agent_socket)},
     }
+    if system:
+        scanner = command((PYTHON, "-P", "-m", "supervise.scanner"))
+        contexts |= {SCANNER[0]: {"path": rest_of_line(places.scan_socket)}, SCANNER[1]: {"command": scanner}}
     for name, context in contexts.items():
         body = fill(f"systemd/{name}.j2", system=system, **context)
         yield UnitFile(places.units / name, stamped(body, version=__version__))

@@ -1,4 +1,4 @@
-"""What the daemon tells its own service manager. Its watchdog is fed by finished passes and by nothing else."""
+"""What a daemon of ours tells its own service manager. Its watchdog is fed by finished passes and by nothing else."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Notify:
     """Does nothing where nobody listens."""
 
     def __init__(self) -> None:
-        self._notifier = SystemdNotifier()
-        if self._notifier.socket is not None:
+        self._notifier = SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
+        if self._notifier and self._notifier.socket is not None:
             self._notifier.socket.setblocking(False)
         self._last = ""
         self._ready = False
@@ -29,7 +29,7 @@ class Notify:
 
     def ready(self) -> None:
         self._ready = True
-        self._notifier.notify("READY=1")
+        self._say("READY=1")
 
     @contextmanager
     def reloading(self) -> Iterator[None]:
@@ -37,19 +37,23 @@ class Notify:
         if not self._ready:
             yield
             return
-        self._notifier.notify("RELOADING=1")
+        self._say("RELOADING=1")
         try:
             yield
         finally:
-            self._notifier.notify("READY=1")
+            self._say("READY=1")
 
     def stopping(self) -> None:
-        self._notifier.notify("STOPPING=1")
+        self._say("STOPPING=1")
 
     def passed(self, status: str) -> None:
         """A pass was finished."""
-        self._notifier.notify("WATCHDOG=1")
+        self._say("WATCHDOG=1")
         if status != self._last:
             line = f"STATUS={status}"
-            self._notifier.notify(line.encode(errors="replace").decode("latin-1"))  # as which sdnotify sends it
+            self._say(line.encode(errors="replace").decode("latin-1"))  # as which sdnotify sends it
             self._last = status
+
+    def _say(self, line: str) -> None:
+        if self._notifier:
+            self._notifier.notify(line)

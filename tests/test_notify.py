@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervise.reconcile.notify import Notify
+from supervise.notify import Notify
 
 
 class Manager:
@@ -41,6 +41,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
 def notify(manager: Manager) -> Iterator[Notify]:
     found = Notify()
     yield found
+    assert found._notifier
     found._notifier.socket.close()
 
 
