@@ -630,6 +630,8 @@ class Past:
     """Deaths that nobody asked for, since the last start by a person or by the quarantine. The newest is last."""
     counted: str | None = None
     """The incarnation whose death is the last of them."""
+    restarted: tuple[timedelta, ...] = ()
+    """Restarts of the last hour that nobody asked for, after deaths and by us, since a person last started it."""
     started: bool = False
     """The manager or a row has seen it started in this boot."""
     ending: Ending | None = None
@@ -844,7 +846,8 @@ class World:
     """Since when what an agent would be started as is on disk, for those where that was in this boot."""
     settled: frozenset[str] = frozenset()
     """Agents that were installed before this boot: it should have started them."""
-    weights: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """What the parts of their health may cost, of agents for whom that is not the usual."""
     host: HostFacts = HostFacts()
 
 

@@ -30,6 +30,8 @@ JUDGE = "supervise/decide/judge.py"
 PAST = "supervise/decide/past.py"
 REMEDY = "supervise/decide/remedy.py"
 HEALTH = "supervise/decide/health.py"
+PRESETS = "supervise/decide/presets.py"
+USAGE = "supervise/decide/usage.py"
 EVENTS = "supervise/decide/events.py"
 WATCH = "supervise/platforms/systemd/watch.py"
 TESTS = {WATCH: "tests/platforms/systemd/test_watch.py"}
@@ -139,10 +141,36 @@ MUTATIONS = (
     Mutation(REMEDY, "verdict.reason is Reason.HELD and unit.phase in DOWN", "verdict.reason is Reason.HELD"),
     Mutation(REMEDY, "timedelta() if endable(case, unit) else None", "timedelta()"),
     Mutation(REMEDY, "in (ActionKind.STOP, ActionKind.END) else None", "is ActionKind.STOP else None"),
-    Mutation(HEALTH, "PER_RESTART = 10.0", "PER_RESTART = 11.0"),
-    Mutation(HEALTH, "RECENT = timedelta(hours=1)", "RECENT = timedelta(hours=2)"),
+    Mutation(HEART, "newer or moved(last, row)", "newer"),
+    Mutation(HEART, "replace(case, past=past)\n    health", "case\n    health"),
+    Mutation(HEART, "last if last and last.incarnation == unit.incarnation else None)", "last)"),
+    Mutation(HEART, "if unit.pid is None:", "if False:"),
+    Mutation(PAST, "RECENT = timedelta(hours=1)", "RECENT = timedelta(hours=2)"),
+    Mutation(PAST, "now.monotonic - at < RECENT", "now.monotonic - at <= RECENT"),
+    Mutation(PAST, "restarted=(*past.restarted, *died)", "restarted=past.restarted"),
+    Mutation(PAST, "restarted=(*past.restarted, died)", "restarted=past.restarted"),
+    Mutation(REMEDY, "restarted=(*past.restarted, case.now.monotonic)", "restarted=past.restarted"),
+    Mutation(REMEDY, "if REMEDIES[reason] is ActionKind.RESTART:", "if True:"),
+    Mutation(HEALTH, "ENOUGH = 3", "ENOUGH = 4"),
+    Mutation(HEALTH, "NOT_READY = 0.5", "NOT_READY = 0.4"),
     Mutation(HEALTH, "min(round(part.lost), left)", "round(part.lost)"),
-    Mutation(HEALTH, "verdict.reason is not Reason.SILENT", "True"),
+    Mutation(HEALTH, "min(recent / ENOUGH, 1.0)", "recent / ENOUGH"),
+    Mutation(HEALTH, "if own in OWN and SHARES[own] > share:", "if False:"),
+    Mutation(HEALTH, "if own in OWN and SHARES[own] > share:", "if own in OWN:"),
+    Mutation(HEALTH, "max(_doubts(case), default", "min(_doubts(case), default"),
+    Mutation(HEALTH, "min(case.seen.failed_probes, probe.failures)", "case.seen.failed_probes"),
+    Mutation(HEALTH, "beat and beat.by_main else", "beat else"),
+    Mutation(USAGE, "SHARE = 0.2", "SHARE = 0.25"),
+    Mutation(USAGE, "NEAR = 0.8", "NEAR = 0.7"),
+    Mutation(USAGE, ">= max(least, SHARE * before)", ">= SHARE * before"),
+    Mutation(USAGE, "return before is not now", "return False"),
+    Mutation(USAGE, "max(_shares(usage), default", "min(_shares(usage), default"),
+    Mutation(PRESETS, "{**BUILT_IN, **self.own}", "{**self.own}"),
+    Mutation(PRESETS, "*tags, choices.host)", "choices.host, *tags)"),
+    Mutation(PRESETS, "if one and one in choices.presets", "if one"),
+    Mutation(PRESETS, "in (*BUILT_IN, INHERITED):", "in BUILT_IN:"),
+    Mutation(PRESETS, "isinstance(weight, bool) or", ""),
+    Mutation(PRESETS, "name not in choices.own and len", "len"),
     Mutation(EVENTS, "row.incarnation, at, row.status,", "row.incarnation, row.status,"),
     Mutation(EVENTS, 'message.startswith(f"{who} ")', "who in message"),
     Mutation(EVENTS, ' or f"; since then {who} wants it to stay down" in message', ""),

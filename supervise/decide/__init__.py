@@ -15,7 +15,7 @@ from operator import attrgetter
 
 from supervise.decide import network
 from supervise.decide.events import death_event, host_event, status_event
-from supervise.decide.health import FULL, score
+from supervise.decide.health import FULL, USUAL, score
 from supervise.decide.judge import (
     AS_WANTED,
     DOWN,
@@ -155,7 +155,8 @@ def _row(
     case: Case, unit: UnitState | None, verdict: Verdict, past: Past, last: StatusRow | None, world: World
 ) -> StatusRow:
     spec, now = case.spec, case.now
-    health, parts = score(verdict, case, unit, weights=world.weights)
+    known = case if past is case.past else replace(case, past=past)
+    health, parts = score(verdict, known, unit, weights=world.weights.get(spec.name, USUAL))
     heartbeat, source = _heartbeat(case, unit, last)
     figures = _figures(case, unit, last)
     beat = case.seen.beat

@@ -7,31 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
 
 from supervise.decide.judge import Case, Verdict, current_beat, heartbeat_expected, silence
-from supervise.model import HealthPart, Phase, Reason, Status, UnitState
+from supervise.decide.presets import BALANCED, BUILT_IN, Weights
+from supervise.decide.usage import pressure
+from supervise.model import Beat, BeatStatus, HealthPart, Phase, Reason, Status, UnitState
 
 FULL = 100
-WEIGHTS = {"heartbeat": 30.0, "restarts": 30.0, "trouble": 60.0, "report": 1.0}
-"""What each part can cost: points in all, but for `report`, which scales what the agent says it lacks."""
-PER_RESTART = 10.0
-RECENT = timedelta(hours=1)
-SHARES = {Status.ERROR: 1.0, Status.WARNING: 0.4}
+USUAL = BUILT_IN[BALANCED]
+ENOUGH = 3
+"""So many restarts within an hour cost all that restarts can."""
+NOT_READY = 0.5
+"""The share of `probes` that an agent costs which is not ready."""
+SHARES: Mapping[str, float] = {Status.ERROR: 1.0, Status.WARNING: 0.4}
 """The share of `trouble` that a status costs while the agent runs."""
+OWN = {BeatStatus.ERROR: Reason.AGENT_ERROR, BeatStatus.WARNING: Reason.AGENT_WARNING}
 UP = (Phase.ACTIVE,)
 
 
 def score(
-    verdict: Verdict, case: Case, unit: UnitState | None, *, weights: Mapping[str, float] | None = None
+    verdict: Verdict, case: Case, unit: UnitState | None, *, weights: Weights = USUAL
 ) -> tuple[int, tuple[HealthPart, ...]]:
     """The health, and by which parts it is below 100. What does not run has none."""
     if unit is None or verdict.status in (Status.STOPPED, Status.UNKNOWN) or unit.phase not in UP:
         return _none_left(verdict)
-    weights = {**WEIGHTS, **(weights or {})}
     left = float(FULL)
     parts = []
-    for part in _lost(verdict, case, unit, weights):
+    for part in _lost(verdict, case, unit, {**USUAL, **weights}):
         lost = min(round(part.lost), left)
         if lost > 0:
             parts.append(replace(part, lost=lost))
@@ -47,18 +49,43 @@ def _none_left(verdict: Verdict) -> tuple[int, tuple[HealthPart, ...]]:
     return 0, (HealthPart("down", FULL, verdict.reason.value),)
 
 
-def _lost(verdict: Verdict, case: Case, unit: UnitState, weights: Mapping[str, float]) -> Iterator[HealthPart]:
-    if share := SHARES.get(verdict.status):
-        yield HealthPart("trouble", weights["trouble"] * share, verdict.reason.value)
-    if heartbeat_expected(case, unit) and verdict.reason is not Reason.SILENT:
-        yield HealthPart("heartbeat", weights["heartbeat"] * _lateness(case, unit), "its last sign of life is old")
-    recent = sum(case.now.monotonic - at < RECENT for at in case.past.deaths)
-    if recent:
-        lost = min(PER_RESTART * recent, weights["restarts"])
-        yield HealthPart("restarts", lost, f"it died {recent} times within an hour" if recent > 1 else "it died once")
+def _lost(verdict: Verdict, case: Case, unit: UnitState, weights: Weights) -> Iterator[HealthPart]:
     beat = current_beat(case.seen.beat, unit)
-    if beat and beat.by_main and beat.health is not None:
-        yield HealthPart("report", weights["report"] * (FULL - beat.health), "by its own report")
+    beat = beat if beat and beat.by_main else None
+    share, reason = _gravity(verdict, beat)
+    yield HealthPart("trouble", weights["trouble"] * share, reason.value)
+    if heartbeat_expected(case, unit):
+        yield HealthPart("heartbeat", weights["heartbeat"] * _lateness(case, unit), "its last sign of life is old")
+    recent = len(case.past.restarted)
+    times = f"{recent} times" if recent > 1 else "once"
+    yield HealthPart(
+        "restarts", weights["restarts"] * min(recent / ENOUGH, 1.0), f"it was restarted {times} within an hour"
+    )
+    share, why = max(_doubts(case), default=(0.0, ""))
+    yield HealthPart("probes", weights["probes"] * share, why)
+    share, why = pressure(case.seen.usage) if case.seen.usage else (0.0, "")
+    yield HealthPart("pressure", weights["pressure"] * share, why)
+    if beat and beat.health is not None:
+        yield HealthPart("report", weights["report"] * (FULL - beat.health) / FULL, "by its own report")
+
+
+def _gravity(verdict: Verdict, beat: Beat | None) -> tuple[float, Reason]:
+    """How bad it is, and what is. Its own word counts also where a lesser reason comes first and hides it: one trouble
+    more must never make it look better."""
+    share, own = SHARES.get(verdict.status, 0.0), beat.status if beat else None
+    if own in OWN and SHARES[own] > share:
+        return SHARES[own], OWN[own]
+    return share, verdict.reason
+
+
+def _doubts(case: Case) -> Iterator[tuple[float, str]]:
+    """What its probes say against it, each from 0 to 1."""
+    probe, live, ready = case.spec.live, case.seen.live, case.seen.ready
+    if probe and live and not live.ok:
+        failed = min(case.seen.failed_probes, probe.failures)
+        yield failed / probe.failures, f"its live probe fails ({failed} of {probe.failures} times)"
+    if ready and not ready.ok:
+        yield NOT_READY, "it is not ready by its probe"
 
 
 def _lateness(case: Case, unit: UnitState) -> float:

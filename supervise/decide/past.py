@@ -32,6 +32,8 @@ DEAD = (Phase.RESTARTING, Phase.FAILED)
 DOWN = (Phase.INACTIVE, Phase.FAILED)
 MOST_DEATHS = 50
 """So many are remembered at most; a loop of more is one all the same."""
+RECENT = timedelta(hours=1)
+"""So long a restart counts against the health."""
 SPREAD = 0.2
 """A wait is longer by up to this share of it, so that what failed together is not tried together."""
 MASS_MAX = timedelta(minutes=2)
@@ -92,7 +94,8 @@ def _starts(past: Past, unit: UnitState, before: str | None, restarts: int) -> P
         return Past(boot=past.boot, started=True, next_run=past.next_run, missed=past.missed, skipped=past.skipped)
     unseen = _deaths_between(past, before, unit.restarts, restarts)
     at = unit.started_monotonic or timedelta()
-    return replace(past, started=True, deaths=(*past.deaths, *[at] * unseen))
+    died = (at,) * unseen
+    return replace(past, started=True, deaths=(*past.deaths, *died), restarted=(*past.restarted, *died))
 
 
 def _deaths_between(past: Past, before: str | None, restarts: int, known: int) -> int:
@@ -106,10 +109,11 @@ def _deaths(past: Past, spec: AgentSpec, unit: UnitState, now: Instant) -> Past:
     life = f"{unit.incarnation}/{unit.restarts}" if unit.before_start else unit.incarnation
     if unit.phase in DEAD and not unit.by_request and life and past.counted != life and not spec.schedule:
         died = unit.ended_monotonic or now.monotonic
-        past = replace(past, deaths=(*past.deaths, died), counted=life)
+        past = replace(past, deaths=(*past.deaths, died), restarted=(*past.restarted, died), counted=life)
     loop = spec.restart.loop
     kept = tuple(at for at in past.deaths if loop is None or at > now.monotonic - loop.interval)[-MOST_DEATHS:]
-    return replace(past, deaths=kept) if kept != past.deaths else past
+    recent = tuple(at for at in past.restarted if now.monotonic - at < RECENT)[-MOST_DEATHS:]
+    return past if (kept, recent) == (past.deaths, past.restarted) else replace(past, deaths=kept, restarted=recent)
 
 
 def _endings(past: Past, unit: UnitState) -> Past:

@@ -130,6 +130,8 @@ def _begun(past: Past, case: Case, unit: UnitState, reason: Reason) -> Past:
     if reason in (Reason.HELD, Reason.HIDDEN_PROCESS, Reason.ORPHAN_PROCESS, Reason.DUPLICATE_PROCESS):
         return replace(past, not_before=case.now.monotonic + AFTER_FAILURE)
     begun = replace(past, asked=True, attempts=past.attempts + 1, retry_at=None)
+    if REMEDIES[reason] is ActionKind.RESTART:
+        begun = replace(begun, restarted=(*past.restarted, case.now.monotonic))
     if reason is Reason.QUARANTINED:
         return replace(begun, half_open=True)
     return waiting(begun, quarantine, case.now, life=unit.incarnation, seed=case.spec.name)

@@ -150,10 +150,10 @@ def test_what_was_started_before_its_files_changed_is_outdated(
 
 
 def test_weights_are_of_the_world() -> None:
-    host = Host(AGENT, weights={"restarts": 4.0})
-    host.sees(alive())
-    host.sees(alive("b", restarts=1))
-    assert host.row().health == 96
+    host = Host(AGENT, spec("ema"), weights={"sma": {"restarts": 12.0}})
+    host.sees(alive(), alive(name="ema"))
+    host.sees(alive("b", restarts=1), alive("b", restarts=1, name="ema"))
+    assert (host.row().health, host.row("ema").health) == (96, 90)
 
 
 # --- Level, not edge --------------------------------------------------------------------------------------------------

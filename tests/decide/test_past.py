@@ -40,6 +40,7 @@ RETRIED = Quarantine()
 WORN = Past(
     boot=NOW.boot,
     deaths=(NOW.monotonic,),
+    restarted=(NOW.monotonic,),
     counted="boot-1/old",
     started=True,
     attempts=3,
@@ -132,6 +133,19 @@ def test_without_a_life_nothing_was_started(unit: UnitState) -> None:
 )
 def test_one_death_is_counted_once(looks: tuple[UnitState, ...]) -> None:
     assert len(followed(*looks).deaths) == 1
+
+
+def test_each_restart_counts_for_an_hour_however_short_the_loop() -> None:
+    past = followed(alive(), dead(), alive("b", restarts=1), dead("b", restarts=1), alive("c", restarts=2))
+    assert len(past.restarted) == 2
+    later = folded(alive("c", restarts=2), past, life="c", restarts=2, now=after(minutes(60) - MOMENT))
+    assert (later.deaths, later.restarted) == ((), past.restarted)
+    assert folded(alive("c", restarts=2), past, life="c", restarts=2, now=after(minutes(60))).restarted == ()
+
+
+def test_of_restarts_too_no_more_than_so_many_are_remembered() -> None:
+    past = replace(FRESH, restarted=(NOW.monotonic,) * 60)
+    assert len(folded(alive("a"), past).restarted) == MOST_DEATHS
 
 
 def test_each_life_has_its_own_death() -> None:

@@ -199,6 +199,15 @@ def test_an_end_is_not_asked_for_again_at_once(reason: Reason) -> None:
     assert done(reason, IDLE, outside=OUTSIDE).past == replace(LONG_SEEN, not_before=MONO + seconds(10))
 
 
+@each
+def test_a_restart_by_us_counts_as_one_that_nobody_asked_for(
+    reason: Reason, unit: UnitState, past: Past, seen: dict[str, Any], wanted: ActionKind
+) -> None:
+    old = (MONO - minutes(9),)
+    counted = (*old, MONO) if wanted is ActionKind.RESTART else old
+    assert done(reason, unit, replace(past, restarted=old), **seen).past.restarted == counted
+
+
 # --- When -------------------------------------------------------------------------------------------------------------
 
 
