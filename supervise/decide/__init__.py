@@ -218,7 +218,10 @@ def _since(last: StatusRow | None, verdict: Verdict, unit: UnitState | None, now
 
 
 def fact_time(last: StatusRow | None, unit: UnitState | None, now: Instant) -> datetime:
-    """The operating system's time of what has just changed, where it has one: of a death, of a start."""
+    """The operating system's time of what has just changed, where it has one: of a death, of a start.
+
+    Never before the last change: of what dies and leaves processes that are stopped after it, the end is told last.
+    """
     if unit is None:
         return now.wall
     died = unit.phase in (Phase.RESTARTING, Phase.FAILED) and not unit.by_request
@@ -227,7 +230,7 @@ def fact_time(last: StatusRow | None, unit: UnitState | None, now: Instant) -> d
         return now.wall  # what systemd dates is its last end
     if moment is None or (last and last.updated_at and moment < last.updated_at and _goes_on(last, unit)):
         return now.wall
-    return min(moment, now.wall)
+    return min(max(moment, last.since) if last else moment, now.wall)
 
 
 def _goes_on(last: StatusRow, unit: UnitState) -> bool:

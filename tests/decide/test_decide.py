@@ -253,6 +253,16 @@ def test_what_was_no_death_is_dated_by_when_the_unit_came_to_rest(phase: Phase, 
     assert host.row().since == NOON + seconds(2)
 
 
+def test_the_timeline_goes_forward_where_what_a_death_left_was_stopped_after_it() -> None:
+    """systemd dates the death before the stop that it tells first."""
+    host = running()
+    died, stopping = after(seconds(1)), NOON + seconds(2)
+    first = host.sees(dead(phase=Phase.STOPPING, at=died, since=stopping), at=after(seconds(3))).events
+    second = host.sees(dead(at=died, since=NOON + seconds(4)), at=after(seconds(4))).events
+    assert [(one.at, one.after) for one in (*first, *second)] == [(stopping, Status.STOPPING), (stopping, Status.ERROR)]
+    assert host.row().since == stopping
+
+
 def test_what_waits_for_its_turn_does_so_from_now_on() -> None:
     host = running()
     host.sees(state(Phase.QUEUED, since=NOON + seconds(1), ended_at=NOON + seconds(1)), at=after(seconds(3)))
