@@ -51,7 +51,6 @@ class Following:
                 async with self._connect(self._places) as platform:
                     self.platform, wait = platform, FIRST_WAIT
                     await self._follow(platform)
-                    raise PlatformError("cannot follow systemd: the connection to D-Bus was lost")
             except PlatformError as error:
                 log.warning("%s; trying again", error)
             finally:
@@ -61,13 +60,21 @@ class Following:
             wait = min(wait * 2, LONGEST_WAIT)
 
     async def _follow(self, platform: Platform) -> None:
-        async for change in platform.changes():
-            if isinstance(change, Lost):
-                await self.resync()
-            else:
-                if self._stopped_perhaps_with_others(change):
-                    await self.look_at_requirements()
-                self._take(change)
+        """Until the connection is lost. Signals are taken while all is asked anew: those that are older than an answer
+        must not wait until after it, one by one, and undo it step by step."""
+        try:
+            async with asyncio.TaskGroup() as asking:
+                async for change in platform.changes():
+                    if isinstance(change, Lost):
+                        asking.create_task(self.resync())
+                        await asyncio.sleep(0)  # what is signalled from here on comes after the question
+                    else:
+                        if self._stopped_perhaps_with_others(change):
+                            await self.look_at_requirements()
+                        self._take(change)
+                raise PlatformError("cannot follow systemd: the connection to D-Bus was lost")
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group  # the others came of the first
 
     def _stopped_perhaps_with_others(self, state: UnitState) -> bool:
         """Whether what it requires and we are not told of decides what is to be said of its end."""

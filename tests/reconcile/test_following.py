@@ -150,6 +150,27 @@ def test_what_is_signalled_while_a_snapshot_is_taken_is_newer_than_it(tmp_path: 
     run(work)
 
 
+def test_what_was_signalled_before_an_answer_does_not_undo_it_step_by_step(tmp_path: Path) -> None:
+    """All is asked anew after a reload, and what was signalled meanwhile is older than the answers."""
+
+    async def work() -> None:
+        host = Host(tmp_path, spec())
+        platform = host.platform(alive())
+        async with host.follows():
+            host.rig.take()
+            platform.may_answer.clear()
+            platform.states["sma"] = dead()
+            for change in (LOST, alive(phase=Phase.STOPPING), dead()):
+                platform.told.put_nowait(change)
+            await settle()
+            platform.may_answer.set()
+            await settle()
+            rows = [change.rows["sma"].status for change in host.rig.changes if "sma" in change.rows]
+            assert rows == [Status.ERROR]
+
+    run(work)
+
+
 def test_of_two_snapshots_at_once_neither_undoes_what_was_signalled(tmp_path: Path) -> None:
     async def work() -> None:
         host = Host(tmp_path, spec())
