@@ -1,0 +1,84 @@
+"""What must be so when all is over: nobody is lost, every fault is in the timeline, and the timeline is whole."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.chaos.board import question
+from tests.chaos.history import Act, History
+from tests.chaos.limits import EVENT, QUIET, seconds
+from tests.chaos.oracle import Oracle
+
+if TYPE_CHECKING:
+    from tests.chaos.run import Run
+
+Event = Mapping[str, Any]
+CHANGES = ("status", "death")
+MOST = 10_000
+EARLIER = 1.0
+"""So many seconds before a fault its event may be dated: the clocks are read one after the other."""
+
+
+def check(run: Run, path: Path, *, since: float) -> None:
+    """Everything that can only be seen at the end."""
+    now = time.monotonic()
+    for name, why in run.not_well().items():
+        run.oracle.find("lost", name, now, f"{seconds(QUIET):.0f} s after the last fault it does not run: {why}")
+    for begin, end in run.away():
+        run.oracle.find("away", "", begin, f"nobody answered for {end - begin:.1f} s")
+    if run.board.info.get("store"):
+        run.oracle.find("store", "", now, f"the store is in trouble still: {run.board.info['store']}")
+    for name, history in run.histories.items():
+        told = question(path, "events", name=name, limit=MOST, since=datetime.fromtimestamp(since, UTC).isoformat())
+        check_events(run.oracle, history, told, excused=excused(run.host))
+
+
+def check_events(
+    oracle: Oracle, history: History, told: Sequence[Event], *, excused: Sequence[tuple[float, float]]
+) -> None:
+    """That each fault has left its event, and that every change follows from the one before."""
+    name = history.member.name
+    owed = [act for act in history.acts if act.leaves and not act.void and not act.uncertain]
+    for act in owed:
+        if not _left(act, told) and not _within(excused, act.begin):
+            oracle.find("no event", name, act.begin, f"{act.fault} #{act.step} is not in the timeline")
+    for before, after in pairwise(one for one in told if one["kind"] in CHANGES):
+        if after["before"] != before["after"] and not _within(excused, _moment(after["at"])):
+            oracle.find("broken timeline", name, _moment(after["at"]), f"{_words(before)}, and then {_words(after)}")
+    twice = [event for event, count in Counter(one["id"] for one in told).items() if count > 1]
+    for event in twice:
+        oracle.find("broken timeline", name, time.monotonic(), f"event {event} is there twice")
+
+
+def excused(host: Sequence[Act]) -> list[tuple[float, float]]:
+    """When events may be lost: what could not be written went with the reconciler that was killed on a full disk."""
+    full = [(act.begin, act.over or act.begin) for act in host if act.fault == "full_disk"]
+    kills = [act.begin for act in host if act.fault == "kill_reconciler"]
+    return [(begin - 1, kill + 1) for begin, end in full for kill in kills if begin <= kill <= end + 12]
+
+
+def _left(act: Act, told: Sequence[Event]) -> bool:
+    begin, end = act.begin - EARLIER, (act.end or act.begin) + seconds(EVENT)
+    return any(
+        begin <= _moment(one["at"]) <= end and (one["reason"] in act.leaves or one["kind"] in act.leaves)
+        for one in told
+    )
+
+
+def _words(event: Event) -> str:
+    return f"{event['before']} → {event['after']} ({event['reason']})"
+
+
+def _within(spans: Sequence[tuple[float, float]], moment: float) -> bool:
+    return any(begin <= moment <= end for begin, end in spans)
+
+
+def _moment(at: str) -> float:
+    """On the monotonic clock."""
+    return datetime.fromisoformat(at).timestamp() - time.time() + time.monotonic()
