@@ -36,17 +36,26 @@ def check(run: Run, path: Path, *, since: float) -> None:
         run.oracle.find("store", "", now, f"the store is in trouble still: {run.board.info['store']}")
     for name, history in run.histories.items():
         told = question(path, "events", name=name, limit=MOST, since=datetime.fromtimestamp(since, UTC).isoformat())
-        check_events(run.oracle, history, told, excused=excused(run.host))
+        deafened = [act.end or act.begin for act in run.host if act.deafens]
+        check_events(run.oracle, history, told, excused=excused(run.host), deafened=deafened)
 
 
 def check_events(
-    oracle: Oracle, history: History, told: Sequence[Event], *, excused: Sequence[tuple[float, float]]
+    oracle: Oracle,
+    history: History,
+    told: Sequence[Event],
+    *,
+    excused: Sequence[tuple[float, float]] = (),
+    deafened: Sequence[float] = (),
 ) -> None:
-    """That each fault has left its event, and that every change follows from the one before."""
+    """That each fault has left its event, and that every change follows from the one before.
+
+    `excused`: when events may be lost. `deafened`: the moments since when silence counts anew.
+    """
     name = history.member.name
     owed = [act for act in history.acts if act.leaves and not act.void and not act.uncertain]
     for act in owed:
-        if not _left(act, told) and not _within(excused, act.begin):
+        if not _left(act, told, deafened) and not _within(excused, act.begin):
             oracle.find("no event", name, act.begin, f"{act.fault} #{act.step} is not in the timeline")
     for before, after in pairwise(one for one in told if one["kind"] in CHANGES):
         if after["before"] != before["after"] and not _within(excused, _moment(after["at"])):
@@ -63,8 +72,11 @@ def excused(host: Sequence[Act]) -> list[tuple[float, float]]:
     return [(begin - 1, kill + 1) for begin, end in full for kill in kills if begin <= kill <= end + 12]
 
 
-def _left(act: Act, told: Sequence[Event]) -> bool:
+def _left(act: Act, told: Sequence[Event], deafened: Sequence[float]) -> bool:
     begin, end = act.begin - EARLIER, (act.end or act.begin) + seconds(EVENT)
+    for moment in sorted(deafened):
+        if act.hang and begin <= moment <= end:
+            end = moment + seconds(EVENT)
     return any(
         begin <= _moment(one["at"]) <= end and (one["reason"] in act.leaves or one["kind"] in act.leaves)
         for one in told

@@ -1,0 +1,72 @@
+"""What must be so when all is over."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.chaos.board import Board
+from tests.chaos.crew import Kind, Member
+from tests.chaos.ending import check_events, excused
+from tests.chaos.history import Act, History
+from tests.chaos.oracle import Oracle
+
+NAME = "plain_0"
+KILL = Act("sigkill", NAME, 1, 100.0, 100.1, leaves=frozenset({"Crashed", "death"}))
+
+
+def event(
+    at: float, reason: str = "Crashed", before: str = "running", after: str = "error", **more: Any
+) -> dict[str, Any]:
+    moment = datetime.fromtimestamp(time.time() - time.monotonic() + at, UTC).isoformat()
+    plain = {"id": f"{at}", "kind": "status", "at": moment, "reason": reason, "before": before, "after": after}
+    return {**plain, **more}
+
+
+def found(told: list[dict[str, Any]], *acts: Act, **more: Any) -> list[str]:
+    history = History(Member(NAME, Kind("plain")), list(acts))
+    oracle = Oracle(Board(), {NAME: history})
+    check_events(oracle, history, told, **more)
+    return [one.kind for one in oracle.findings]
+
+
+@pytest.mark.parametrize("told", [event(100.02), event(100.02, kind="death")])
+def test_a_fault_that_is_in_the_timeline_is_well(told: dict[str, Any]) -> None:
+    assert found([told], KILL) == []
+
+
+@pytest.mark.parametrize(
+    "told",
+    [[], [event(90.0)], [event(150.0)], [event(100.02, reason="AsWanted")]],
+    ids=["none", "early", "late", "other"],
+)
+def test_a_fault_that_is_not_in_the_timeline_is_missed(told: list[dict[str, Any]]) -> None:
+    assert found(told, KILL) == ["no event"]
+
+
+def test_what_came_to_nothing_leaves_nothing() -> None:
+    assert found([], Act("sigkill", NAME, 1, 100.0, 100.1, leaves=KILL.leaves, void="its victim had gone")) == []
+
+
+def test_the_silence_of_what_hangs_counts_anew_once_the_reconciler_is_back() -> None:
+    hang = Act("hang", NAME, 1, 100.0, 100.1, hang=True, leaves=frozenset({"Silent"}))
+    assert found([event(130.0, "Silent")], hang) == ["no event"]
+    assert found([event(130.0, "Silent")], hang, deafened=[115.0]) == []
+
+
+def test_every_change_follows_from_the_one_before() -> None:
+    died, runs = event(100.0), event(101.0, "AsWanted", "error", "running")
+    assert found([died, runs]) == []
+    assert found([died, event(101.0, "AsWanted", "stopping", "running")]) == ["broken timeline"]
+    assert found([died, runs, {**runs, "before": "running"}]) == ["broken timeline"]
+
+
+def test_what_a_full_disk_and_a_kill_have_lost_together_is_excused() -> None:
+    full = Act("full_disk", "", 1, 98.0, 98.1, over=104.0)
+    kill = Act("kill_reconciler", "", 2, 102.0, 102.1)
+    assert found([], KILL, excused=excused([full, kill])) == []
+    assert found([], KILL, excused=excused([full])) == ["no event"]
+    assert found([], KILL, excused=excused([kill])) == ["no event"]
