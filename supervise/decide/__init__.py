@@ -409,7 +409,8 @@ def _unmanaged(world: World, *, now: Instant, only: Collection[str] | None) -> d
 
 def _forgotten(world: World, decided: dict[str, _Decided]) -> tuple[str, ...]:
     """Rows of what is wanted no more, but for one whose history a new name will take over once it is seen."""
-    awaited = {spec.renamed_from for name, spec in world.desired.items() if name not in {*world.rows, *decided}}
+    unseen = world.desired.keys() - world.rows.keys() - decided.keys()
+    awaited = {world.desired[name].renamed_from for name in unseen}
     return tuple(
         name for name in world.rows if name not in decided and name not in world.desired and name not in awaited
     )
