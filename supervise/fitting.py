@@ -53,6 +53,10 @@ class Fitting:
         program = self._program(name, settings, directory, who) if directory else None
         before = self._before_start(name, settings, directory) if directory else ()
         schedule = self._schedule(name, settings)
+        ready, live = (
+            self._probe(name, role, asked, settings, directory, who) if directory else None
+            for role, asked in (("ready", settings.probes.ready), ("live", settings.probes.live))
+        )
         dependencies = tuple(self._dependencies(name, settings))
         files = tuple(self._files(name, "environment_file", settings.environment_file))
         secrets = tuple(self._secrets(name, settings))
@@ -86,8 +90,8 @@ class Fitting:
             quarantine=settings.quarantine,
             depends_on=dependencies,
             url=settings.url,
-            ready=probe(settings.probes.ready, settings.url),
-            live=probe(settings.probes.live, settings.url),
+            ready=ready,
+            live=live,
             heartbeat=settings.heartbeat_limits,
             max_idle=settings.max_idle,
             resources=settings.resources,
@@ -189,16 +193,16 @@ class Fitting:
         if program.remark:
             self._warn(program.remark, name, "command")
         if who:
-            self._executable(name, program, who)
+            self._executable(program, who, name, "command")
         return program
 
-    def _executable(self, name: str, program: Program, who: Identity) -> None:
+    def _executable(self, program: Program, who: Identity, name: str, *key: str) -> None:
         for path in program.executables:
             if why := obstacle(path, who):
-                self._problem(f'cannot execute "{path}": {why}', name, "command")
+                self._problem(f'cannot execute "{path}": {why}', name, *key)
                 return
             if why := stranger_who_writes(path, who):
-                self._problem(f'"{path}" could be replaced by others than {who.name} and root: {why}', name, "command")
+                self._problem(f'"{path}" could be replaced by others than {who.name} and root: {why}', name, *key)
                 return
 
     def _before_start(self, name: str, settings: AgentSettings, directory: Path) -> tuple[str, ...]:
@@ -210,6 +214,28 @@ class Fitting:
         except CannotResolve as error:
             self._problem(str(error), name, "before_start")
             return ()
+
+    def _probe(
+        self,
+        name: str,
+        role: str,
+        asked: ProbeSettings | None,
+        settings: AgentSettings,
+        directory: Path,
+        who: Identity | None,
+    ) -> Probe | None:
+        if asked is None or not asked.command:
+            return probe(asked, settings.url)
+        key = ("probes", role, "command")
+        python = absolute(self.config.folder, settings.python) if settings.python else None
+        try:
+            program = resolve(asked.command, directory=directory, python=python)
+        except CannotResolve as error:
+            self._problem(str(error), name, *key)
+            return None
+        if who:
+            self._executable(program, who, name, *key)
+        return replace(probe_of(ProbeKind.COMMAND, program.argv, asked), needed_paths=program.needs)
 
     def _schedule(self, name: str, settings: AgentSettings) -> Schedule | None:
         if not settings.schedule:
@@ -301,16 +327,14 @@ def absolute(base: Path, text: str) -> Path:
 
 
 def probe(settings: ProbeSettings | None, url: str | None) -> Probe | None:
-    """A probe with its target complete: relative paths joined to the agent's `url`."""
+    """A probe over the network with its target complete: relative paths joined to the agent's `url`."""
     if settings is None:
         return None
     if settings.http is not None:
         target = settings.http if "://" in settings.http else f"{(url or '').rstrip('/')}/{settings.http.lstrip('/')}"
-        return _probe(ProbeKind.HTTP, (target,), settings)
-    if settings.tcp is not None:
-        return _probe(ProbeKind.TCP, (settings.tcp,), settings)
-    return _probe(ProbeKind.COMMAND, settings.command or (), settings)
+        return probe_of(ProbeKind.HTTP, (target,), settings)
+    return probe_of(ProbeKind.TCP, (settings.tcp,), settings) if settings.tcp is not None else None
 
 
-def _probe(kind: ProbeKind, target: tuple[str, ...], settings: ProbeSettings) -> Probe:
+def probe_of(kind: ProbeKind, target: tuple[str, ...], settings: ProbeSettings) -> Probe:
     return Probe(kind, target, settings.expect, settings.interval, settings.timeout, settings.failures)

@@ -12,7 +12,7 @@ import pytest
 from supervise.desired import Desired, desired, in_waves, placed_here
 from supervise.errors import ConfigError
 from supervise.fitting import Host, absolute
-from supervise.model import AgentSpec, Dependency, ProbeKind, Schedule, Scope, Secret
+from supervise.model import AgentSpec, Dependency, Probe, ProbeKind, Schedule, Scope, Secret
 from tests.config.loading import loaded
 from tests.nouns import spec
 
@@ -128,6 +128,28 @@ def test_the_paths_of_probes_are_joined_to_the_url(tmp_path: Path) -> None:
     assert (found.live.kind, found.live.target) == (ProbeKind.HTTP, ("http://localhost:8000/base/health",))
     assert found.live.timeout == timedelta(seconds=1)
     assert (found.ready.kind, found.ready.target) == (ProbeKind.TCP, ("localhost:8000",))
+
+
+def test_the_command_of_a_probe_is_resolved_like_the_agents_own(tmp_path: Path) -> None:
+    (tmp_path / "check").write_text("#!/bin/sh\n")
+    (tmp_path / "check").chmod(0o755)
+    found = only(tmp_path, "  a: {probes: {live: {command: ./check now, failures: 5}}}").live
+    assert found == Probe(ProbeKind.COMMAND, (f"{tmp_path}/check", "now"), failures=5, needed_paths=(tmp_path,))
+    assert mistakes(tmp_path, "  a: {probes: {ready: {command: ./nowhere}}}") == [
+        f'agents.yaml:4:33: agents.a.probes.ready.command: there is no program "{tmp_path}/nowhere"'
+    ]
+
+
+def test_a_probe_that_its_user_cannot_execute_is_refused_and_so_is_one_that_others_may_change(tmp_path: Path) -> None:
+    (tmp_path / "check").write_text("#!/bin/sh\n")
+    key = "agents.yaml:4:32: agents.a.probes.live.command"
+    agents = "  a: {probes: {live: {command: ./check}}}"
+    assert mistakes(tmp_path, agents) == [
+        f'{key}: cannot execute "{tmp_path}/check": {ME} may not execute "{tmp_path}/check"'
+    ]
+    (tmp_path / "check").chmod(0o777)
+    (found,) = mistakes(tmp_path, agents)
+    assert found.startswith(f'{key}: "{tmp_path}/check" could be replaced by others than {ME} and root')
 
 
 def test_a_shell_that_stays_in_between_is_warned_about(tmp_path: Path) -> None:

@@ -17,9 +17,12 @@ ROOT = README.parent
 
 
 def test_the_example_is_valid(tmp_path: Path) -> None:
-    first, alerts = blocks("yaml")
+    first, probes, alerts = blocks("yaml")
     (tmp_path / "agents.yaml").write_text(first)
     assert set(load(tmp_path / "agents.yaml", environ={}).agents) == {"market_data", "tweet_scraper"}
+    (tmp_path / "agents.yaml").write_text(probes)
+    found = load(tmp_path / "agents.yaml", environ={}).agents
+    assert [one.probes.live is not None for one in found.values()] == [True, True]
     (tmp_path / "agents.yaml").write_text(alerts)
     assert len(load(tmp_path / "agents.yaml", environ={}).alerts) == 2
 

@@ -17,6 +17,8 @@ from supervise.marker import SHARED, edited, marker
 from supervise.places import Places
 from supervise.platforms.systemd.units import (
     DROP_IN,
+    command_probes,
+    probe_unit,
     shared_files,
     started_unit,
     timer_name,
@@ -47,6 +49,7 @@ def expected(manifest: Manifest, places: Places) -> set[Path]:
         found.add(places.units / f"{unit_name(spec.name)}.d" / DROP_IN)
         if spec.schedule:
             found.add(places.units / timer_name(spec.name))
+        found |= {places.units / probe_unit(spec.name, role) for role, _ in command_probes(spec)}
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from supervise.model import Action, ActionKind
 from supervise.places import Places
 from supervise.platforms import Platform, UnitChanges
 from supervise.platforms.systemd.enablement import daemon_enabled, enabled_units, target_enabled
-from supervise.platforms.systemd.units import DAEMON, RECONCILER, SOCKETS
+from supervise.platforms.systemd.units import DAEMON, RECONCILER, SOCKETS, is_probe
 
 Report = Callable[[str], None]
 
@@ -50,10 +50,11 @@ async def apply(plan: Plan, platform: Platform, *, places: Places, old: Manifest
         kept = await _stop(plan, platform, report)
         if plan.last and not kept:
             await _stop_daemon(platform)
+        kept |= await _stop_all([unit for unit in plan.stop if is_probe(unit)], platform)  # nobody asks any more
     except BaseException:
         discard_staged(places)
         raise
-    kept_agents = {unit.removeprefix("agent@").rpartition(".")[0] for unit in kept}
+    kept_agents = {unit.partition("@")[2].rpartition(".")[0] for unit in kept}
     spared = {None, *kept_agents} if kept else set()  # its own files, and the shared ones that its unit needs
     changes = [change for change in changes if not (change.kind is Kind.REMOVE and change.agent in spared)]
     disable = tuple(unit for unit in plan.disable if not kept or unit not in (*kept, TARGET, *DAEMON))
@@ -136,14 +137,19 @@ def commit(changes: Iterable[FileChange]) -> None:
 
 async def _stop(plan: Plan, platform: Platform, report: Report) -> dict[str, str]:
     """Stop what is removed. A unit that will not stop keeps its files, lest its process be without a unit."""
-    agents = [unit for unit in plan.stop if unit != TARGET]
+    agents = [unit for unit in plan.stop if unit != TARGET and not is_probe(unit)]
     if agents:
         report("stopping what is removed")
-    reasons = await asyncio.gather(*(_why_it_runs_on(unit, platform) for unit in agents))
-    kept = {unit: why for unit, why in zip(agents, reasons, strict=True) if why}
-    if not kept and agents != list(plan.stop):
+    kept = await _stop_all(agents, platform)
+    if not kept and TARGET in plan.stop:
         await _why_it_runs_on(TARGET, platform)  # it holds no process; without its file it would linger on
     return kept
+
+
+async def _stop_all(units: Sequence[str], platform: Platform) -> dict[str, str]:
+    """Those that run on, and why."""
+    reasons = await asyncio.gather(*(_why_it_runs_on(unit, platform) for unit in units))
+    return {unit: why for unit, why in zip(units, reasons, strict=True) if why}
 
 
 async def _stop_daemon(platform: Platform) -> None:

@@ -62,7 +62,8 @@ def _candidates(places: Places) -> Iterator[Path]:
         yield from places.units.glob("agent@*.service.d/*.conf")
         yield from places.units.glob("agent@*.timer.d/*.conf")
         yield from places.units.glob("supervise.target.d/*.conf")
-        yield from (path for path in places.units.glob("agent@*.timer") if not path.is_symlink())
+        for whole in ("agent@*.timer", "agent-probe@*.service", "agent-ready@*.service"):
+            yield from (path for path in places.units.glob(whole) if not path.is_symlink())
         yield from (path for path in places.units.glob("supervise*") if path.is_file() and not path.is_symlink())
         yield places.units / "agent@.service"
     yield from (path for path in (places.sysusers, places.tmpfiles, places.polkit) if path)

@@ -317,13 +317,18 @@ def _stops(target: Target, changes: Sequence[FileChange], disk: Disk, seen: Seen
     """Units whose file goes, and the service of an agent that has become a job."""
     for change in changes:
         if change.kind is Kind.REMOVE and change.agent:
-            yield timer_name(change.agent) if change.path.suffix == ".timer" else unit_name(change.agent)
+            yield _unit_of(change.path)
     became_job = {change.agent for change in changes if change.kind is Kind.ADD and change.path.suffix == ".timer"}
     for spec in target.specs:
         if spec.name in became_job and _phase(seen, spec.name) in UP:
             yield unit_name(spec.name)
     if _is_last(target, disk):
         yield TARGET
+
+
+def _unit_of(path: Path) -> str:
+    """The unit that a file makes, or adds to."""
+    return path.parent.name.removesuffix(".d") if path.suffix == ".conf" else path.name
 
 
 def _restarts(

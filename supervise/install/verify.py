@@ -13,6 +13,7 @@ from supervise.places import Places
 
 HARMLESS = re.compile("Special user nobody configured")
 """What systemd remarks and does all the same."""
+OURS = re.compile("agent(-probe|-ready)?@|supervise")
 
 
 def complaints(files: Iterable[UnitFile], *, places: Places) -> tuple[str, ...]:
@@ -30,7 +31,7 @@ def complaints(files: Iterable[UnitFile], *, places: Places) -> tuple[str, ...]:
         options = (*user, "verify", "--recursive-errors=yes", "--man=no")
         done = analyze(*options, *(f"{folder}/{name}" for name in names), **_environment(places, folder))
     said = [line for line in done.stderr.replace(f"{folder}/", "").splitlines() if not HARMLESS.search(line)]
-    ours = tuple(line for line in said if "agent@" in line or "supervise" in line)
+    ours = tuple(line for line in said if OURS.search(line))
     return ours or (tuple(said) if done.returncode else ())
 
 

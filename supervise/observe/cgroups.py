@@ -13,7 +13,7 @@ UNITS = re.compile(
     "|".join(
         (
             rf"agent@{NAME.format('service')}\.service",
-            rf"agent-probe@{NAME.format('probe')}\.service",
+            rf"agent-(?:probe|ready)@{NAME.format('probe')}\.service",
             rf"agent-run-{NAME.format('run')}\.scope",
         )
     )

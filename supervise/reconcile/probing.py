@@ -193,7 +193,7 @@ class Probing:
     def _wanted(self, name: str) -> tuple[str, Question | None]:
         """The life of an agent, and what is to be asked in it."""
         spec, state = self._specs.get(name), self._reconciler.states.get(name)
-        if spec is None or state is None or state.phase is not Phase.ACTIVE or state.job or not state.incarnation:
+        if spec is None or state is None or state.phase is not Phase.ACTIVE or not state.incarnation:
             return "", None
         row = self._reconciler.rows.get(name)
         if spec.ready and not (row and row.past.ready == state.incarnation):

@@ -13,12 +13,12 @@ from supervise.doctor.installation import Installation
 from supervise.doctor.units import install_runs, units
 from supervise.install.apply import write_journal
 from supervise.install.journal import Journal
-from supervise.model import Schedule, Scope
+from supervise.model import Probe, ProbeKind, Schedule, Scope
 from supervise.platforms.systemd.units import DROP_IN, RECONCILER, drop_in
 from tests.doctor.nouns import installation, installed, manifest, only
 from tests.nouns import spec
 
-SMA = spec()
+SMA = spec(live=Probe(ProbeKind.COMMAND, ("/bin/true",)))
 NIGHTLY = spec("nightly", schedule=Schedule(("daily",)))
 
 
@@ -39,7 +39,13 @@ def test_what_an_install_has_written_is_well(there: Installation) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["agent@sma.service.d/50-supervise.conf", "agent@nightly.timer", "supervise.target.d/trading.conf", RECONCILER],
+    [
+        "agent@sma.service.d/50-supervise.conf",
+        "agent-probe@sma.service",
+        "agent@nightly.timer",
+        "supervise.target.d/trading.conf",
+        RECONCILER,
+    ],
 )
 def test_a_file_that_is_gone_is_an_error(there: Installation, name: str) -> None:
     (there.places.units / name).unlink()

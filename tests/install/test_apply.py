@@ -26,7 +26,7 @@ from supervise.install.disk import STAGED, read_disk, staged_files
 from supervise.install.journal import Journal, read_journal
 from supervise.install.plan import FileChange, Kind, Plan, Seen, Target, plan
 from supervise.manifest import Manifest, from_json
-from supervise.model import Action, AgentSpec, Outcome, Schedule, Scope
+from supervise.model import Action, AgentSpec, Outcome, Probe, ProbeKind, Schedule, Scope
 from supervise.places import Places
 from supervise.platforms import UnitChanges
 from tests.install.machine import Machine
@@ -35,6 +35,9 @@ from tests.nouns import NOW, places_in, spec
 SOURCE = Path("/srv/trading/agents.yaml")
 SMA, FEED = spec("sma"), spec("feed")
 JOB = spec("nightly", schedule=Schedule(("*-*-* 04:00:00 UTC",)))
+CHECK = Probe(ProbeKind.COMMAND, ("/bin/true",))
+PROBED = spec("sma", live=CHECK, ready=Probe(ProbeKind.TCP, ("localhost:1",)))
+"""Of its probes only the command has a unit."""
 
 
 @pytest.fixture
@@ -147,8 +150,34 @@ def test_what_is_removed_is_stopped_and_disabled_while_its_files_are_there(there
     assert not (there.units / "agent@nightly.timer").exists()
 
 
+def test_a_probe_that_is_removed_is_stopped_and_gone_and_its_agent_runs_on(there: Places, machine: Machine) -> None:
+    install(machine, PROBED)
+    unit = there.units / "agent-probe@sma.service"
+    assert unit.exists()
+    run(machine, "sma")
+    machine.running.add(unit.name)
+    machine.orders.clear()
+    done = install(machine, SMA)
+    assert (machine.orders, done.kept) == (["stop agent-probe@sma.service", "reload"], {})
+    assert machine.agents_up() == {"agent@sma.service"}
+    assert not unit.exists()
+    assert drop_in(there, "sma").exists()
+
+
+def test_a_probe_that_does_not_stop_keeps_its_file(there: Places, machine: Machine) -> None:
+    install(machine, PROBED)
+    machine.running.add("agent-probe@sma.service")
+    machine.stubborn.add("agent-probe@sma.service")
+    done = install(machine, SMA)
+    assert done.kept == {"agent-probe@sma.service": "it does not end"}
+    assert (there.units / "agent-probe@sma.service").exists()
+    machine.stubborn.clear()
+    install(machine, SMA)
+    assert not (there.units / "agent-probe@sma.service").exists()
+
+
 def test_an_uninstall_leaves_nothing_of_ours(there: Places, machine: Machine) -> None:
-    install(machine, SMA, JOB)
+    install(machine, PROBED, JOB)
     run(machine, "sma")
     machine.running.add("supervise.target")
     uninstall(machine)

@@ -20,6 +20,8 @@ from supervise.model import (
     AlertKind,
     AlertTarget,
     Phase,
+    Probe,
+    ProbeKind,
     ReconcilerSettings,
     Resources,
     Restart,
@@ -35,6 +37,7 @@ SOURCE = Path("/srv/trading/agents.yaml")
 NOTHING = Disk({}, (), frozenset(), frozenset(), False, {}, False)
 NIGHTLY = Schedule(("*-*-* 04:00:00 UTC",))
 SMA, JOB = spec("sma"), spec("nightly", schedule=NIGHTLY)
+CHECK = Probe(ProbeKind.COMMAND, ("/bin/true",))
 DROP_IN = THERE.units / "agent@sma.service.d/50-supervise.conf"
 TIMER = THERE.units / "agent@nightly.timer"
 
@@ -92,6 +95,21 @@ def test_on_an_empty_host_everything_is_added() -> None:
     assert made.agents_added == ("sma", "nightly")
     assert made.manifest_changes
     assert not made.empty
+
+
+def test_probes_that_are_commands_have_files_and_change_nothing_else() -> None:
+    probed = spec("sma", live=CHECK, ready=CHECK)
+    names = {"agent-probe@sma.service", "agent-ready@sma.service"}
+    running = quiet(state(Phase.ACTIVE, "sma"))
+    come = planned(target(probed), installed(SMA), running)
+    assert {path.name for path in files_of(come, Kind.ADD)} == names
+    assert (come.agents_added, come.stop, dict(come.restart), come.enable) == ((), (), {}, ())
+    other = planned(target(replace(probed, live=replace(CHECK, target=("/bin/false",)))), installed(probed), running)
+    assert {path.name for path in files_of(other, Kind.CHANGE)} == {"agent-probe@sma.service"}
+    assert (dict(other.restart), other.stop) == ({}, ())
+    gone = planned(target(SMA), installed(probed), running)
+    assert {path.name for path in files_of(gone, Kind.REMOVE)} == set(gone.stop) == names
+    assert dict(gone.restart) == {}
 
 
 @pytest.mark.parametrize(

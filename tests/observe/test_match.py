@@ -244,6 +244,7 @@ AGENT_UNITS = (
     "/supervise.slice/agent@scanner.1.service",
     "/supervise.slice/agent@api.service/worker",
     "/supervise.slice/agent-probe@api.service",
+    "/supervise.slice/agent-ready@scanner.1.service",
     "/supervise.slice/agent-run-api.scope",
     "/user.slice/user-1000.slice/user@1000.service/supervise.slice/agent@api.service",
 )

@@ -267,16 +267,24 @@ async def test_an_agent_that_does_not_answer_is_restarted_after_so_many_noes(tmp
         alive(phase=Phase.STARTING),
         alive(phase=Phase.STOPPING),
         alive(phase=Phase.RESTARTING),
-        alive(job=True),
         state(Phase.ACTIVE),
     ],
 )
 @in_a_loop
-async def test_nothing_is_asked_of_who_is_not_active_or_about_to_stop(tmp_path: Path, unit: Any) -> None:
+async def test_nothing_is_asked_of_who_is_not_active(tmp_path: Path, unit: Any) -> None:
     rig = Asked(tmp_path, spec(ready=PROBE, live=PROBE))
     rig.see(unit)
     await rig.looks()
     assert (rig.probing.agenda.turns, rig.reconciler.probed) == ({}, {})
+
+
+@in_a_loop
+async def test_whoever_is_still_being_started_when_it_is_first_seen_is_asked(tmp_path: Path) -> None:
+    """Its start job goes without another change that its row would show."""
+    rig = Asked(tmp_path, spec(live=PROBE))
+    rig.see(alive(job=True))
+    rig.probing.look()
+    assert rig.probing.agenda.next_at() is not None
 
 
 @in_a_loop

@@ -266,6 +266,8 @@ class Systemd:
                 await self._reset(action.unit)
                 method = "RestartUnit"
         result = await self._jobs.result((await self.bus.call(method, "ss", action.unit, "replace"))[0])
+        if action.kind is ActionKind.STOP and units.is_probe(action.unit):
+            await self._reset(action.unit)  # a command that is stopped has failed, as systemd sees it
         return Outcome(result in GOOD_RESULTS, JOB_RESULTS.get(result, result))
 
     async def _reset(self, unit: str) -> None:

@@ -7,10 +7,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from supervise import __version__
 from supervise.marker import IN_SCRIPTS, digest, stamped
-from supervise.model import FOREVER, AgentSpec, Notify, ProbeRole, RestartPolicy, Scope, UnitFile
+from supervise.model import (
+    FOREVER,
+    AgentSpec,
+    Notify,
+    Probe,
+    ProbeKind,
+    ProbeRole,
+    RestartPolicy,
+    Scope,
+    UnitFile,
+)
 from supervise.places import Places
 from supervise.platforms.systemd import hardening
 from supervise.platforms.systemd.directives import (
@@ -35,6 +46,7 @@ DAEMON = (*SOCKETS, RECONCILER)
 AGENTS_GROUP = "supervise-agents"
 PYTHON = sys.executable
 SHARED_UNITS = ("agent@.service", "supervise.slice", "supervise-wave@.target")
+PROBES = {ProbeRole.READY: "agent-ready", ProbeRole.LIVE: "agent-probe"}
 RESTARTS = {RestartPolicy.ALWAYS: "always", RestartPolicy.ON_FAILURE: "on-failure", RestartPolicy.NEVER: "no"}
 BACKOFF_SINCE = 254
 """systemd.service(5): RestartSteps= came with version 254; older ones ignore it with a warning."""
@@ -50,6 +62,7 @@ def units(specs: Iterable[AgentSpec], *, places: Places, version: int) -> Iterat
         yield drop_in(spec, places=places, version=version)
         if spec.schedule:
             yield timer(spec, places=places)
+        yield from probe_units(spec, places=places, version=version)
 
 
 def unit_name(name: str) -> str:
@@ -67,7 +80,18 @@ def run_unit(name: str) -> str:
 
 def probe_unit(name: str, role: ProbeRole) -> str:
     """What runs the command of an agent's probe."""
-    return f"agent-{'probe' if role is ProbeRole.LIVE else 'ready'}@{name}.service"
+    return f"{PROBES[role]}@{name}.service"
+
+
+def is_probe(unit: str) -> bool:
+    return unit.partition("@")[0] in PROBES.values()
+
+
+def command_probes(spec: AgentSpec) -> Iterator[tuple[ProbeRole, Probe]]:
+    """Those probes that are commands, and so have a unit."""
+    for role, probe in ((ProbeRole.READY, spec.ready), (ProbeRole.LIVE, spec.live)):
+        if probe and probe.kind is ProbeKind.COMMAND:
+            yield role, probe
 
 
 def started_unit(spec: AgentSpec) -> str:
@@ -128,6 +152,13 @@ def drop_in(spec: AgentSpec, *, places: Places, version: int) -> UnitFile:
 
 def timer(spec: AgentSpec, *, places: Places) -> UnitFile:
     return _file(spec, timer_name(spec.name), timer_directives(spec, places=places), places)
+
+
+def probe_units(spec: AgentSpec, *, places: Places, version: int) -> Iterator[UnitFile]:
+    """A unit for each probe that is a command."""
+    for role, probe in command_probes(spec):
+        directives = probe_directives(spec, role, probe, places=places, version=version)
+        yield _file(spec, probe_unit(spec.name, role), directives, places)
 
 
 def _file(spec: AgentSpec, name: str, directives: tuple[Directive, ...], places: Places) -> UnitFile:
@@ -219,6 +250,11 @@ def _process(spec: AgentSpec, places: Places) -> Iterator[Directive]:
     if spec.before_start:
         yield _at_exec("ExecStartPre", command(spec.before_start), "before_start")
     yield _at_exec("ExecStart", command(spec.command), "the agent, as the unit's main process and without a shell")
+    yield from _surroundings(spec, places)
+
+
+def _surroundings(spec: AgentSpec, places: Places) -> Iterator[Directive]:
+    """Whom it runs as, and what it finds in its environment."""
     yield from _identity(spec)
     for name, value in sorted(environment(spec, places).items()):
         yield _at_exec("Environment", assignment(name, value), "a setting that any local user can read")
@@ -304,6 +340,42 @@ def _log(spec: AgentSpec) -> Iterator[Directive]:
     yield _at_exec("SyslogIdentifier", rest_of_line(spec.name), "its name in the journal")
     yield _at_exec("LogRateLimitIntervalSec", span(spec.log_rate.interval), "logs.rate_limit")
     yield _at_exec("LogRateLimitBurst", str(spec.log_rate.count), "logs.rate_limit")
+
+
+# --- Directives of a probe --------------------------------------------------------------------------------------------
+
+
+def probe_directives(
+    spec: AgentSpec, role: ProbeRole, probe: Probe, *, places: Places, version: int
+) -> tuple[Directive, ...]:
+    """A command that runs once, as the agent's user, in its surroundings and its sandbox. It speaks for nobody."""
+    needed = (*spec.needed_paths, *probe.needed_paths)
+    inside = replace(spec, notify=Notify.NEVER, user=spec.user or _dynamic_user(spec), needed_paths=needed)
+    whose = rest_of_line(f"Whether {spec.title} {'lives' if role is ProbeRole.LIVE else 'is ready'}")
+    return (
+        _manager("Unit", "Description", whose, "what people see"),
+        _manager("Unit", "StartLimitIntervalSec", "0", "it may be asked however often"),
+        _manager("Unit", "JoinsNamespaceOf", unit_name(spec.name), "sees the agent's own /tmp, where it has one"),
+        _at_exec("Type", "oneshot", "it runs once each time"),
+        _at_exec("Slice", "supervise.slice", "the cgroup of all agents"),
+        _at_exec("WorkingDirectory", rest_of_line(spec.working_directory), "where the agent runs"),
+        _at_exec("ExecStart", command(probe.target), f"probes.{role.value}.command"),
+        *_surroundings(inside, places),
+        *_signs_of_life(inside),
+        _service("TimeoutStartSec", span(probe.timeout), f"probes.{role.value}.timeout"),
+        _service("TimeoutStartFailureMode", "kill", "… and then it is killed at once"),
+        _service("TimeoutStopSec", "1s", "what it has left behind ends so soon"),
+        _at_exec("LimitCORE", "0", "no core dump each time"),
+        _at_exec("SyslogIdentifier", rest_of_line(f"{spec.name}-{role.value}"), "its name in the journal"),
+        _at_exec("SyslogLevel", "notice", "so that what it says is kept …"),
+        _at_exec("LogLevelMax", "notice", "… and that it was asked once more is not"),
+        *hardening.directives(inside, version=version),
+    )
+
+
+def _dynamic_user(spec: AgentSpec) -> str | None:
+    """What systemd calls the user that it makes for the agent: after its unit, up to the @ (systemd.exec(5))."""
+    return unit_name(spec.name).partition("@")[0] if spec.dynamic_user else None
 
 
 def _install() -> Iterator[Directive]:

@@ -27,6 +27,12 @@ agents:
   a: {command: [/usr/bin/python3, sleeper.py]}
   b: {command: [/usr/bin/python3, sleeper.py, "{instance}"], instances: 2}
   c: {command: [/usr/bin/python3, sleeper.py, c]}
+  probed:
+    auto_start: false
+    command: [/usr/bin/python3, sleeper.py, probed]
+    probes:
+      ready: {command: [/usr/bin/sleep, "1000"], timeout: 1h}
+      live: {command: [/usr/bin/sleep, "1000"], timeout: 1h}
   nightly: {command: [/usr/bin/python3, sleeper.py, nightly], schedule: daily}
 """
 CREW = ("a", "b.1", "b.2", "c")
@@ -44,6 +50,11 @@ LOOKALIKES = (
     "agent@a.socket",
     "agent-probe@a.b.service",
     "agent-probe@a.timer",
+    "agent-ready@a.1.2.service",
+    "agent-ready@A.service",
+    "agent-probes@a.service",
+    "agent-live@a.service",
+    "xagent-probe@a.service",
 )
 """Units which can be started, of names that are nearly an agent's."""
 OTHERS = (
@@ -137,7 +148,7 @@ def _verb(lab: Lab, verb: str, name: str) -> Completed:
 
 def _state(lab: Lab) -> dict[str, object]:
     """All that a foreign hand could change: what systemd says of each unit and of itself, and its files."""
-    units = ("agent@*", "agent-probe@*", "xagent@*", *OTHERS)
+    units = ("agent@*", "agent-*@*", "xagent*@*", *OTHERS)
     files = lab.sh("find /etc /run/systemd /usr/lib/systemd /tmp -xdev -printf '%p %y %m %u %s %C@ %l\\n'")
     restless = re.compile(r"/run/systemd/(journal|units|sessions|users|notify|inaccessible|propagate|netif|timesync)")
     return {
@@ -189,6 +200,26 @@ def test_the_four_verbs_work_on_a_timer(host: Lab) -> None:
     assert _verb(host, "start", timer).returncode == 0
     eventually(lambda: shown(host, timer, "ActiveState") == "active", "its start")
     assert _verb(host, "reset-failed", timer).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["agent-probe@probed.service", "agent-ready@probed.service"])
+def test_the_four_verbs_work_on_a_probe(host: Lab, name: str) -> None:
+    def state() -> str:
+        return shown(host, name, "ActiveState")
+
+    assert _verb(host, "start", name).returncode == 0
+    eventually(lambda: state() == "activating", "its start")
+    before = shown(host, name, "MainPID")
+    assert _verb(host, "restart", name).returncode == 0
+    eventually(lambda: shown(host, name, "MainPID") not in ("0", before), "its restart")
+    host.run("kill", "-9", shown(host, name, "MainPID"))
+    eventually(lambda: state() == "failed", "its failure")
+    assert _verb(host, "reset-failed", name).returncode == 0
+    eventually(lambda: state() == "inactive", "nothing to be left of its failure")
+    assert _verb(host, "start", name).returncode == 0
+    assert _verb(host, "stop", name).returncode == 0
+    eventually(lambda: state() == "failed", "its stop")  # as systemd sees it
+    assert _verb(host, "reset-failed", name).returncode == 0
 
 
 def test_nothing_else_is_allowed_on_an_agent_or_the_manager(host: Lab) -> None:
