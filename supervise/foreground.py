@@ -93,7 +93,7 @@ def _run_in_scope(
 
 async def _enter_scope(spec: AgentSpec, places: Places, pid: int) -> None:
     async with Systemd(places) as platform:
-        await platform.adopt(run_unit(spec.name), pid, description=f"{spec.title} in the foreground")
+        await platform.adopt(run_unit(spec.name), (pid,), description=f"{spec.title} in the foreground")
 
 
 def _become_agent(

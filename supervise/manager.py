@@ -65,13 +65,17 @@ def nothing_counted(done: int, total: int) -> None:
     """For work that nobody watches."""
 
 
-Look = Callable[[Sequence[AgentSpec]], Awaitable[Findings]]
-"""Whose processes run where, by a look that begins now."""
+Look = Callable[[], Awaitable[Findings]]
+"""Whose processes run where, by a look that begins now. It knows all agents, since one process may fit several."""
 
 
-async def look_here(specs: Sequence[AgentSpec]) -> Findings:
-    """With the rights of this process: those of others may remain doubts."""
-    return look(specs)
+def looking_for(everyone: Sequence[AgentSpec]) -> Look:
+    """Looks with the rights of this process: what others run may remain in doubt."""
+
+    async def here() -> Findings:
+        return look(everyone)
+
+    return here
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +145,19 @@ class Manager:
         platform: Platform,
         *,
         inform: Inform | None = None,
-        look: Look = look_here,
+        look: Look | None = None,
     ) -> None:
         self.places = places
-        self._look = look
         self._inform = inform
         self.manifests = tuple(installed)
         self.specs = tuple(spec for manifest in installed for spec in manifest.agents)
         self.platform = platform
+        self._look = look or looking_for(self.specs)
 
     async def status(self, specs: Sequence[AgentSpec]) -> View:
         """One judged row for each agent, from the platform and one process scan."""
         snapshot = await self.platform.snapshot([spec.name for spec in specs])
-        seen = await self._look(specs)
+        seen = await self._look()
         states = {name: replace(state, edited=self._edited(name)) for name, state in snapshot.states.items()}
         observed = {
             spec.name: Observation(
@@ -192,7 +196,7 @@ class Manager:
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
         blocked = await self._blocked(specs, replace_copies=replace_copies, states=snapshot.states)
         free = [spec for spec in specs if spec.name not in blocked]
-        await self._tell("start", [spec for spec in free if not _runs(spec, snapshot.states)], IntentKind.START)
+        await self.tell_of("start", [spec for spec in free if not _runs(spec, snapshot.states)], IntentKind.START)
         await self._tell_of_refused(specs, blocked)
         for result in blocked.values():
             tell(result)
@@ -211,14 +215,14 @@ class Manager:
         count: Count = nothing_counted,
     ) -> list[Result]:
         """Stop, a job's timer too. `kill`: without asking (SIGKILL), copies outside the unit too."""
-        await self._tell("stop", specs, IntentKind.STOP)
+        await self.tell_of("stop", specs, IntentKind.STOP)
         return await self._stop_all(specs, tell=tell, kill=kill, count=count)
 
     async def _stop_all(
         self, specs: Sequence[AgentSpec], *, tell: Progress, kill: bool = False, count: Count = nothing_counted
     ) -> list[Result]:
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
-        seen = await self._look(specs)
+        seen = await self._look()
         work = [
             self._stop(
                 spec,
@@ -230,6 +234,9 @@ class Manager:
             for spec in specs
         ]
         results = await _counted(work, count)
+        if kill:
+            seen = await self._look()
+            results = [_left(result, seen) for result in results]  # also what even SIGKILL did not end
         for result in results:
             tell(result)
         return results
@@ -273,7 +280,7 @@ class Manager:
         at = datetime.now(UTC)
         for spec in specs:
             write_hold(self.places, Hold(spec.name, reason, by or asker(), at))
-        await self._tell("hold", specs, IntentKind.STOP, reason=reason)
+        await self.tell_of("hold", specs, IntentKind.STOP, reason=reason)
         silent: list[Result] = await self._stop_all(specs, tell=lambda _: None)
         results = [
             Result(one.name, True, "held") if one.ok else replace(one, text=f"held, but {one.text}") for one in silent
@@ -284,7 +291,7 @@ class Manager:
 
     async def release(self, specs: Sequence[AgentSpec], *, tell: Progress) -> list[Result]:
         """Take holds back. Starts nothing."""
-        await self._tell("release", specs)
+        await self.tell_of("release", specs)
         results = []
         for spec in specs:
             was = remove_hold(self.places, spec.name)
@@ -300,7 +307,11 @@ class Manager:
         for spec in specs:
             if spec.name in blocked and spec.name not in held:
                 reason = f"refused: {blocked[spec.name].text}"
-                await self._tell("start", [spec], IntentKind.START, reason=reason)
+                await self.tell_of("start", [spec], IntentKind.START, reason=reason)
+
+    async def processes(self) -> Findings:
+        """Whose processes run where, now."""
+        return await self._look()
 
     async def look(self) -> None:
         """Have the reconciler see at once what has changed on disk."""
@@ -320,7 +331,7 @@ class Manager:
     def logs(self, query: LogQuery) -> AsyncIterator[LogLine]:
         return self.platform.logs(query)
 
-    async def _tell(
+    async def tell_of(
         self, what: str, specs: Sequence[AgentSpec], kind: IntentKind | None = None, *, reason: str = ""
     ) -> None:
         """The reconciler remembers what a person wants, and who it was."""
@@ -333,7 +344,7 @@ class Manager:
         self, specs: Sequence[AgentSpec], *, replace_copies: bool, states: Mapping[str, UnitState]
     ) -> dict[str, Result]:
         """The agents that may not start. With `replace_copies` the copies in the way are ended here."""
-        seen = await self._look(specs)
+        seen = await self._look()
         if not seen.complete and self.places.scope is Scope.SYSTEM:
             raise SuperviseError(
                 "cannot start anything: not all processes of this machine can be seen (hidepid?), so a copy may run"
@@ -409,7 +420,7 @@ class Manager:
         return await stopping
 
     async def _restart_batch(self, specs: Sequence[AgentSpec], settle: timedelta, tell: Progress) -> list[Result]:
-        await self._tell("restart", specs, IntentKind.START)
+        await self.tell_of("restart", specs, IntentKind.START)
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
         blocked = await self._blocked(specs, replace_copies=False, states=snapshot.states)
         free = [spec for spec in specs if spec.name not in blocked]
@@ -437,9 +448,12 @@ class Manager:
 @asynccontextmanager
 async def managing(places: Places, *, project: str | None = None) -> AsyncIterator[Manager]:
     """The manager of one scope's agents, connected. Raises PlatformError where there is no systemd to ask."""
-    installed = [manifest for manifest in manifests(places) if project in (None, manifest.project)]
+    everything = list(manifests(places))
+    installed = [manifest for manifest in everything if project in (None, manifest.project)]
+    everyone = [spec for manifest in everything for spec in manifest.agents]
     async with Systemd(places) as platform:
-        yield Manager(places, installed, platform, inform=ByControl(places.control, by=asker()))
+        inform = ByControl(places.control, by=asker())
+        yield Manager(places, installed, platform, inform=inform, look=looking_for(everyone))
 
 
 def exit_code(results: Sequence[Result]) -> ExitCode:
@@ -491,6 +505,17 @@ def _judged(spec: AgentSpec, result: Result, before: UnitState | None, after: Un
     if after.phase is Phase.INACTIVE and after.cause is Cause.CLEAN and spec.restart.policy is not RestartPolicy.ALWAYS:
         return replace(result, text=f"{result.text}, and it {ending(after)}")
     return _failed(result.name, f"{result.text}, but it did not stay up")
+
+
+def _left(result: Result, seen: Findings) -> Result:
+    left = (*seen.inside.get(result.name, ()), *seen.outside.get(result.name, ()))
+    if left:
+        pids = ", ".join(str(one.id.pid) for one in left)
+        return _failed(result.name, f"cannot be killed: PID {pids} {'lives' if len(left) == 1 else 'live'} on")
+    if result.ok and (doubts := seen.doubtful(result.name)):
+        processes = copies(tuple(doubt.process for doubt in doubts))
+        return _failed(result.name, f"{result.text}, but this may be a copy of it: {processes} ({doubts[0].why})")
+    return result
 
 
 def _failed(name: str, text: str) -> Result:

@@ -17,6 +17,7 @@ from supervise.doctor.installation import Installation
 from supervise.doctor.reading import blocked_at
 from supervise.doctor.remedies import install_any, restart_daemon, shell, systemctl
 from supervise.marker import marker, version_key
+from supervise.observe.listing import resident
 from supervise.platforms.systemd.states import length
 from supervise.platforms.systemd.units import DAEMON, RECONCILER, SCANNER, SOCKETS
 
@@ -178,15 +179,6 @@ def _size(there: Installation, info: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(CHECK, Severity.WARNING, text, "Restart it; no agent notices.", restart_daemon(there))
     elif size is not None:
         yield Finding(CHECK, Severity.OK, f"The reconciler has {size >> 20} MiB in memory.")
-
-
-def resident(pid: int, proc: Path = Path("/proc")) -> int | None:
-    """Bytes of memory that a process holds, where that can be seen."""
-    try:
-        found = re.search(r"^VmRSS:\s+(\d+) kB", (proc / str(pid) / "status").read_text(encoding="ascii"), re.MULTILINE)
-    except OSError:
-        return None
-    return int(found[1]) * 1024 if found else None
 
 
 # --- Versions and program ---------------------------------------------------------------------------------------------

@@ -76,7 +76,8 @@ class Session:
         specs = self.target.specs
         known = disk.manifests.get(self.target.project)
         names = {spec.name for spec in (*specs, *(known.agents if known else ()))}
-        seen = look(specs)
+        others = [one for project, one in disk.manifests.items() if project != self.target.project]
+        seen = look([*specs, *(spec for one in others for spec in one.agents)])
         snapshot = await self.platform.snapshot(names, endings=False) if self.platform else None
         return Seen(
             states=snapshot.states if snapshot else {},

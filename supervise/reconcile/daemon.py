@@ -159,6 +159,8 @@ class Daemon:
         if everything:
             with suppress(PlatformError):
                 await self.following.resync()
+            with suppress(PlatformError):  # what cannot be seen is said elsewhere
+                await self.scanning.fresh()
 
     def reload(self) -> str:
         """Read everything anew, whatever the disk's stamps say; gives what changed. A manifest that is damaged leaves

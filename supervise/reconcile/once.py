@@ -1,24 +1,28 @@
-"""What is asked of a reconciler once: a full pass (here, where none runs, with everything it writes and does), or to
-read everything anew.
+"""What is asked of a reconciler once: a full pass (here, where none runs, with all that it writes and does), what that
+changed, or to read everything anew.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 from supervise import clock
 from supervise.control.client import Unreachable, connect
+from supervise.manager import asker
+from supervise.model import Event, Scope
 from supervise.places import Places
 from supervise.platforms.systemd.platform import Systemd
 from supervise.reconcile import disk
 from supervise.reconcile.acting import Acting
 from supervise.reconcile.alone import alone
-from supervise.reconcile.orders import row_json
+from supervise.reconcile.orders import event_json, row_json
 from supervise.reconcile.reconciler import Reconciler
 from supervise.reconcile.scanning import Here
 from supervise.stores.writer import Writer
 
+BY_RECONCILER, WITHOUT = "by the reconciler that runs", "without a reconciler"
 PATIENCE = 60.0
 """Seconds for a pass of a reconciler that runs."""
 NOBODY = (FileNotFoundError, ConnectionRefusedError)
@@ -30,12 +34,25 @@ async def once(places: Places, *, host: str) -> dict[str, Any]:
     try:
         async with connect(places.control) as control:
             await control.ask("look", patience=PATIENCE)
-            return {"by": "by the reconciler that runs", **await control.ask("rows")}
+            return {"by": BY_RECONCILER, **await control.ask("rows")}
     except Unreachable as error:
         if not isinstance(error.__cause__, NOBODY):
             raise
         with alone(places):
-            return {"by": "without a reconciler", "rows": await _here(places, host)}
+            return {"by": WITHOUT, "rows": (await _here(places, host))[0]}
+
+
+async def fix(places: Places, *, host: str) -> dict[str, Any]:
+    """What one full pass changed, who made it, and what it could not see. Raises SuperviseError."""
+    try:
+        async with connect(places.control) as control:
+            return {"by": BY_RECONCILER, **await control.ask("fix", patience=PATIENCE, by=asker())}
+    except Unreachable as error:
+        if not isinstance(error.__cause__, NOBODY) or (places.scope is Scope.SYSTEM and os.geteuid()):
+            raise
+        with alone(places):
+            rows, events = await _here(places, host)
+        return {"by": WITHOUT, "agents": len(rows), "events": events, "troubles": []}
 
 
 async def reload(places: Places) -> dict[str, Any]:
@@ -45,13 +62,16 @@ async def reload(places: Places) -> dict[str, Any]:
         return said
 
 
-async def _here(places: Places, host: str) -> list[dict[str, Any]]:
+async def _here(places: Places, host: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows after a pass of our own, and its events."""
+    told: list[Event] = []
     writer = Writer(places.store, host=host)
     async with Systemd(places) as platform:
         scanning = Here(lambda: reconciler.disk.specs.values(), lambda found, names: None)
         acting = Acting(lambda: platform, scanning)
         reconciler = Reconciler(places, host=host, clock=clock.now, commit=writer.commit, start=acting.start)
         acting.reconciler = reconciler
+        reconciler.listeners.append(lambda rows, events, forgotten: told.extend(events))
         reconciler.remember(await writer.start())
         found, _ = disk.look(places, reconciler.disk)
         reconciler.take_disk(found)
@@ -63,4 +83,4 @@ async def _here(places: Places, host: str) -> list[dict[str, Any]]:
         reconciler.run_pass()
         await acting.finished()
     await asyncio.shield(writer.close())
-    return [row_json(row) for row in reconciler.rows.values()]
+    return [row_json(row) for row in reconciler.rows.values()], list(map(event_json, told))

@@ -7,7 +7,7 @@ Reading is for everybody. Whoever acts is named in the timeline: by the kernel, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from supervise import __version__
 from supervise.control.server import Request, Send
+from supervise.decide.events import told_of_host
 from supervise.errors import SuperviseError, UsageError
 from supervise.manager import SETTLE, Manager, Result
 from supervise.model import Event, Instant, IntentKind, Lock, Status, StatusRow
+from supervise.observe.listing import listed, plain
 from supervise.reconcile.live import Live
 from supervise.stores import EventQuery
 
@@ -34,6 +36,8 @@ LONGEST_LOCK = timedelta(hours=24)
 """For everybody but root."""
 LOCKABLE = (Status.RUNNING, Status.WARNING, Status.ERROR, Status.STOPPED)
 LONGEST_REASON = 500
+LONGEST_REPAIR = 30.0
+"""Seconds for what a fix sets going to come to its end."""
 LONGEST_SETTLE = 3600
 VERBS = ("start", "stop", "restart", "hold", "release")
 
@@ -116,7 +120,7 @@ async def _tell_how_we_are(daemon: Daemon, send: Send) -> None:
 async def _order(daemon: Daemon, request: Request, send: Send) -> Any:
     """Somebody who needs us for nothing else tells what they are about to do."""
     request.require_right_to_act()
-    what = _one_of(request, "what", VERBS)
+    what = _one_of(request, "what", (*VERBS, "adopt"))
     kind = None if request.args.get("kind") is None else IntentKind(_one_of(request, "kind", tuple(IntentKind)))
     names = _words(request, "names")
     daemon.reconciler.order(what, names, kind=kind, by=_actor(request), reason=_reason(request))
@@ -161,7 +165,7 @@ async def _act(daemon: Daemon, request: Request, send: Send) -> Any:
         daemon.reconciler.disk.manifests,
         platform,
         inform=_Inside(daemon, by, reason),
-        look=lambda _: daemon.scanning.fresh(),
+        look=daemon.scanning.fresh,
     )
     names = _words(request, "names")
     specs = [spec for spec in manager.specs if spec.name in names]
@@ -211,6 +215,48 @@ async def _look(daemon: Daemon, request: Request, send: Send) -> Any:
     return info(daemon)
 
 
+async def _fix(daemon: Daemon, request: Request, send: Send) -> Any:
+    """One full pass now, over what is seen now; gives all that it changed, the ends of what it did included."""
+    request.require_right_to_act()
+    reconciler = daemon.reconciler
+    reconciler.tell(told_of_host("Fix", "A full pass was asked for.", now=reconciler.clock(), by=_actor(request)))
+    told: list[Event] = []
+
+    def listen(rows: Mapping[str, StatusRow], events: Collection[Event], forgotten: Collection[str]) -> None:
+        told.extend(events)
+
+    reconciler.listeners.append(listen)
+    try:
+        await daemon.look(everything=True)
+        reconciler.run_pass()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_REPAIR):
+                while reconciler.acting:
+                    await asyncio.sleep(0.05)
+    finally:
+        reconciler.listeners.remove(listen)
+    return {"agents": len(reconciler.disk.specs), "events": list(map(event_json, told)), "troubles": _troubles(daemon)}
+
+
+def _troubles(daemon: Daemon) -> list[str]:
+    """What it could not look at."""
+    reconciler = daemon.reconciler
+    return [
+        *reconciler.disk.damaged.values(),
+        *(["the service manager cannot be asked"] if reconciler.facts.unseen_since is not None else []),
+        *(["processes cannot be seen"] if reconciler.blind else []),
+    ]
+
+
+async def _ps(daemon: Daemon, request: Request, send: Send) -> Any:
+    """Every process of these agents, as it was last seen."""
+    reconciler, names = daemon.reconciler, {*_words(request, "names")}
+    if reconciler.findings is None:
+        raise SuperviseError("cannot list processes: they cannot be seen (`supervise doctor`)")
+    phases = {name: state.phase for name, state in reconciler.states.items()}
+    return [plain(row) for row in listed(reconciler.findings, phases) if names & {*row.agents}]
+
+
 async def _reload(daemon: Daemon, request: Request, send: Send) -> Any:
     """Read everything anew, as SIGHUP does, and say what changed."""
     request.require_right_to_act()
@@ -224,7 +270,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "rows": _rows,
     "events": _events,
     "watch": _watch,
+    "ps": _ps,
     "look": _look,
+    "fix": _fix,
     "reload": _reload,
     "order": _order,
     "lock": _lock,

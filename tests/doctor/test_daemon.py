@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from supervise.doctor.daemon import daemon, interpreter, resident
+from supervise.doctor.daemon import daemon, interpreter
 from supervise.doctor.findings import Finding, Severity
 from supervise.doctor.installation import Installation
 from supervise.platforms.systemd.units import RECONCILER
@@ -148,10 +148,3 @@ def test_the_interpreter_is_the_first_word_of_the_command() -> None:
     assert interpreter('[Service]\nExecStart="/opt/my env/bin/python" -m supervise\n') == Path("/opt/my env/bin/python")
     assert interpreter("[Service]\n") is None
     assert interpreter('ExecStart="/opt\n') is None
-
-
-def test_memory_is_read_in_bytes(tmp_path: Path) -> None:
-    (tmp_path / "7").mkdir()
-    (tmp_path / "7/status").write_text("Name:\tx\nVmRSS:\t   50000 kB\n")
-    assert resident(7, tmp_path) == 50000 * 1024
-    assert resident(8, tmp_path) is None

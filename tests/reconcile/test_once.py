@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -15,12 +16,13 @@ import pytest
 from supervise.control.client import Unreachable
 from supervise.control.server import Request, Send, Server
 from supervise.errors import PlatformError
+from supervise.manager import asker
 from supervise.manifest import to_json
 from supervise.model import Findings
 from supervise.observe.watching import Watching
 from supervise.places import Places
 from supervise.reconcile import once as module
-from supervise.reconcile.once import once
+from supervise.reconcile.once import fix, once
 from supervise.stores.sqlite import Sqlite
 from tests.install.machine import Machine
 from tests.nouns import places_in, spec
@@ -115,3 +117,38 @@ async def test_without_a_service_manager_it_fails_and_says_so(there: Places, mon
     with pytest.raises(PlatformError, match="cannot reach systemd"):
         await once(there, host=HOST)
     assert not there.store.exists()
+
+
+# --- What a pass changes ----------------------------------------------------------------------------------------------
+
+
+@in_a_loop
+async def test_a_fix_is_made_by_the_reconciler_that_runs_in_the_name_of_who_asks(there: Places) -> None:
+    asked: list[Request] = []
+
+    async def answer(request: Request, send: Send) -> Any:
+        asked.append(request)
+        return {"agents": 2, "events": [], "troubles": []}
+
+    async with reconciler(there, answer):
+        done = await fix(there, host=HOST)
+    assert [(one.op, one.args["by"]) for one in asked] == [("fix", asker())]
+    assert done == {"by": "by the reconciler that runs", "agents": 2, "events": [], "troubles": []}
+
+
+@in_a_loop
+async def test_where_none_runs_the_fix_is_made_here_once(there: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(module, "Systemd", lambda places: connected(Machine(there)))
+    monkeypatch.setattr(Watching, "look", lambda self, at, anew: Findings(at=at))
+    first = await fix(there, host=HOST)
+    assert (first["by"], first["agents"]) == ("without a reconciler", 1)
+    assert [one["name"] for one in first["events"]] == ["sma"]
+    assert (await fix(there, host=HOST))["events"] == []
+
+
+@in_a_loop
+async def test_who_is_not_root_makes_no_fix_of_the_machine(there: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(Unreachable):
+        await fix(there, host=HOST)

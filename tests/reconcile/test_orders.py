@@ -18,14 +18,28 @@ from supervise import __version__
 from supervise.control.server import Denied, Peer, Request
 from supervise.errors import SuperviseError, UsageError
 from supervise.holds import read_holds
-from supervise.model import Event, EventKind, Findings, HostStatus, Instant, IntentKind, Reason, Status
+from supervise.model import (
+    Action,
+    ActionKind,
+    Event,
+    EventKind,
+    Findings,
+    HostStatus,
+    Instant,
+    IntentKind,
+    Outcome,
+    Phase,
+    Reason,
+    Status,
+)
 from supervise.places import Places
 from supervise.reconcile.daemon import Daemon
 from supervise.reconcile.orders import OPERATIONS, answer
+from supervise.reconcile.reconciler import Told
 from supervise.stores import EventQuery
 from supervise.stores.writer import Trouble
 from tests.install.machine import Machine
-from tests.nouns import NOON, NOW, after, alive, minutes, seconds, spec
+from tests.nouns import NOON, NOW, after, alive, copy, dead, minutes, seconds, spec
 from tests.reconcile.rig import HOST, Rig, in_a_loop, until
 
 ROOT = Peer(1, 0, frozenset())
@@ -74,6 +88,7 @@ class Desk:
         self.refused: Counter[str] = Counter({"too many": 2})
         self.looks: list[bool] = []
         self.scanning = self
+        self.listeners: list[Told] = []
 
     async def look(self, *, everything: bool = False) -> None:
         self.looks.append(everything)
@@ -108,6 +123,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     made = Desk(tmp_path)
     seen = {"sma": alive(), "feed": alive(name="feed", pid=8)}
     made.reconciler.take_all(seen)
+    made.listeners = list(made.reconciler.listeners)
     return made
 
 
@@ -254,6 +270,49 @@ async def test_rows_are_those_of_a_disk_looked_at_now_and_without_our_memory(des
     said = await desk.ask("rows", STRANGER, names=["feed", "nobody"])
     assert [one["name"] for one in said["rows"]] == ["feed"]
     assert (await desk.ask("rows", STRANGER, names=[]))["rows"] == []
+
+
+@in_a_loop
+async def test_processes_are_listed_for_everybody_of_those_agents_that_are_asked_for(desk: Desk) -> None:
+    with pytest.raises(SuperviseError, match="they cannot be seen"):
+        await desk.ask("ps", STRANGER, names=["sma"])
+    found = Findings(inside={"sma": (copy(1),), "feed": (copy(2),)}, outside={"sma": (copy(3),)}, at=NOW.monotonic)
+    desk.reconciler.take_findings(found, ())
+    rows = await desk.ask("ps", STRANGER, names=["sma"])
+    assert [(one["pid"], one["class"]) for one in rows] == [(1, "managed"), (3, "duplicate")]
+
+
+@in_a_loop
+async def test_a_fix_looks_at_everything_and_tells_all_that_it_changed_until_it_is_done(desk: Desk) -> None:
+    running(desk)
+    desk.reconciler.take_state(dead(phase=Phase.FAILED, gave_up=True))
+    desk.reconciler.acting.add("feed")
+    fixing = asyncio.ensure_future(desk.ask("fix", OWNER))
+    await until(lambda: desk.looks == [True])
+    await asyncio.sleep(0)
+    assert not fixing.done()
+    desk.reconciler.concluded(Action(ActionKind.STOP, "feed", "agent@feed.service", "Held"), Outcome(True))
+    done = await fixing
+    assert (done["agents"], done["troubles"]) == (2, [])
+    assert [(one["name"], one["reason"]) for one in done["events"]] == [("sma", "Quarantined"), ("feed", "Held")]
+    asked = [one for one in desk.rig.events if one.reason == "Fix"]
+    assert [(one.name, one.by) for one in asked] == [("", "uid 4242")]
+    assert desk.reconciler.listeners == desk.listeners
+
+
+@in_a_loop
+async def test_a_fix_says_what_it_could_not_look_at(desk: Desk) -> None:
+    desk.reconciler.lose_sight()
+    desk.reconciler.take_findings(Findings(), ())
+    desk.reconciler.take_findings(None, ())
+    done = await desk.ask("fix")
+    assert done["troubles"] == ["the service manager cannot be asked", "processes cannot be seen"]
+
+
+@in_a_loop
+async def test_a_fix_is_not_for_everybody(desk: Desk) -> None:
+    with pytest.raises(Denied, match="may read here but not fix"):
+        await desk.ask("fix", STRANGER)
 
 
 @in_a_loop

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
@@ -233,10 +233,10 @@ class Systemd:
         text = await self.bus.property("/org/freedesktop/systemd1", MANAGER, "Version")
         return int(re.match(r"\D*(\d+)", text)[1])  # type: ignore[index]
 
-    async def adopt(self, scope_unit: str, pid: int, *, description: str) -> None:
-        """Put a running process into a new scope below the agents' slice and wait until it is in it."""
+    async def adopt(self, scope_unit: str, pids: Sequence[int], *, description: str) -> None:
+        """Put running processes into a new scope below the agents' slice and wait until they are in it."""
         properties = [
-            ["PIDs", Variant("au", [pid])],
+            ["PIDs", Variant("au", list(pids))],
             ["Slice", Variant("s", "supervise.slice")],
             ["Description", Variant("s", description)],
         ]

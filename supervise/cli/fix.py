@@ -1,0 +1,41 @@
+"""`supervise fix`: one full pass now, and what it changed."""
+
+from __future__ import annotations
+
+import click
+
+from supervise.cli.options import json_option, user_option
+
+
+@click.command()
+@user_option
+@json_option
+def command(as_user: bool, as_json: bool) -> int:
+    """Look at everything anew, put right what is wrong, and say what that was.
+
+    The rows are made from what the operating system, the processes and the agents show at this moment; what the
+    reconciler may repair, it repairs. It needs no reconciler that runs.
+    """
+    import asyncio
+    import os
+    import socket
+
+    from supervise.cli.output import counted, print_json
+    from supervise.cli.wanted import scope_of
+    from supervise.errors import ExitCode
+    from supervise.places import places
+    from supervise.reconcile.once import fix
+    from supervise.text import shown
+
+    there = places(scope_of(as_user), os.environ, uid=os.getuid())
+    done = asyncio.run(fix(there, host=socket.gethostname()))
+    if as_json:
+        print_json(done)
+        return ExitCode.OK
+    for event in done["events"]:
+        click.echo(f"! {shown(event['name'] or 'host')}: {shown(event['message'])}")
+    for trouble in done["troubles"]:
+        click.secho(f"! {shown(trouble)}", fg="yellow", err=True)
+    looked = f"looked at {counted(done['agents'], 'agent')}, {done['by']}"
+    click.echo(f"✓ {looked}: {counted(len(done['events']), 'change') if done['events'] else 'all was true already'}")
+    return ExitCode.OK

@@ -1,0 +1,199 @@
+"""What a person does about processes: `ps`, `adopt`, `force-stop` and `fix`, on real ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tests.e2e.daemon.asking import events, rows
+from tests.e2e.daemon.machine import FOLDER, OWNER, RECONCILER, install, pids, shown, unit
+from tests.lab import Lab, eventually
+
+pytestmark = pytest.mark.lab
+
+AGENTS = f"""
+project: repair
+defaults: {{user: {OWNER}, hardening: none, stop_timeout: 1s}}
+agents:
+  steady: {{command: [/usr/bin/python3, sleeper.py, steady]}}
+  forker: {{command: [/usr/bin/python3, forker.py]}}
+  strayed: {{command: [/usr/bin/python3, forker.py, strayed], auto_start: false}}
+  alike_1: {{command: [/usr/bin/python3, sleeper.py], environment: {{PAIR: BTC}}, auto_start: false}}
+  alike_2: {{command: [/usr/bin/python3, sleeper.py], environment: {{PAIR: ETH}}, auto_start: false}}
+  stuck: {{command: [/usr/bin/python3, sleeper.py, stuck]}}
+"""
+FORKER = "import signal, subprocess\nsubprocess.Popen(['sleep', '987654'])\nsignal.pause()\n"
+NUMBERS = count()
+FREEZER = "/sys/fs/cgroup/freezer"
+
+
+@pytest.fixture(scope="module")
+def host(lab: Lab) -> Lab:
+    install(lab, AGENTS, forker=FORKER)
+    lab.sh(f"chmod 755 {FOLDER}; useradd stranger; useradd -G supervise-operators deputy")
+    return lab
+
+
+@pytest.fixture(autouse=True)
+def tidy(host: Lab) -> Iterator[None]:
+    yield
+    host.sh("systemctl stop 'hand-*'; systemctl reset-failed 'hand-*'; supervise unlock '*'", check=False)
+
+
+def by_hand(host: Lab, *words: str, env: str = "A=1") -> int:
+    name = f"hand-{next(NUMBERS)}"
+    place = (f"--uid={OWNER}", f"--unit={name}", f"--working-directory={FOLDER}", f"--setenv={env}")
+    host.run("systemd-run", "--quiet", *place, "/usr/bin/python3", *words)
+    return int(shown(host, f"{name}.service", "MainPID"))
+
+
+def row(host: Lab, name: str) -> dict[str, Any]:
+    return rows(host, name)[name]
+
+
+def comes_to(host: Lab, name: str, reason: str, *, within: float = 5) -> dict[str, Any]:
+    eventually(lambda: row(host, name)["reason"] == reason, f"{name} to be {reason}", timeout=within)
+    return row(host, name)
+
+
+def listed(host: Lab, *words: str, user: str = "root") -> dict[int, dict[str, Any]]:
+    done = host.run("runuser", "-u", user, "--", "supervise", "ps", "--json", *words)
+    return {one["pid"]: one for one in json.loads(done.stdout)}
+
+
+# --- ps ---------------------------------------------------------------------------------------------------------------
+
+
+def test_every_process_of_an_agent_is_listed_with_what_it_is(host: Lab) -> None:
+    found = listed(host, "forker")
+    main = pids(host, ["forker"])["forker"]
+    assert {one["class"] for one in found.values()} == {"managed"}
+    assert sorted(one["command"][0] for one in found.values()) == ["/usr/bin/python3", "sleep"]
+    assert (found[main]["unit"], found[main]["user"], found[main]["directory"]) == (unit("forker"), OWNER, FOLDER)
+    real = host.read(f"/proc/{main}/statm").split()[1]
+    assert abs(found[main]["memory"] - int(real) * 4096) < 1 << 20
+
+
+@pytest.mark.parametrize("user", ["root", "stranger"])
+def test_hidden_duplicate_and_ambiguous_ones_are_told_apart(host: Lab, user: str) -> None:
+    twice, hidden, either = (
+        by_hand(host, "sleeper.py", "steady"), by_hand(host, "forker.py", "strayed"), by_hand(host, "sleeper.py")
+    )  # fmt: skip
+    comes_to(host, "strayed", "HiddenProcess")
+    comes_to(host, "steady", "DuplicateProcess")
+    found = listed(host, user=user)
+    assert [found[pid]["class"] for pid in (twice, hidden, either)] == ["duplicate", "hidden", "ambiguous"]
+    assert found[either]["agents"] == ["alike_1", "alike_2"]
+    told = host.run("runuser", "-u", user, "--", "supervise", "ps").stdout
+    assert f"`supervise adopt {hidden}` takes it over" in told
+
+
+def test_root_sees_by_their_settings_whose_they_are(host: Lab) -> None:
+    pid = by_hand(host, "sleeper.py", env="PAIR=ETH")
+    assert listed(host)[pid]["agents"] == ["alike_2"]
+
+
+# --- adopt ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_adopted_process_lives_on_as_the_agent_and_is_stopped_as_such(host: Lab) -> None:
+    pid = by_hand(host, "forker.py", "strayed")
+    comes_to(host, "strayed", "HiddenProcess")
+    host.supervise("adopt", "strayed")
+    told = comes_to(host, "strayed", "AsWanted")
+    assert (told["status"], f"PID {pid}" in told["message"]) == ("running", True)
+    found = listed(host, "strayed")
+    assert {one["class"] for one in found.values()} == {"foreground"}
+    assert len(found) == 2  # its child came with it
+    assert "agent-run-strayed.scope" in host.read(f"/proc/{pid}/cgroup")
+    refused = host.supervise("start", "strayed", check=False)
+    assert refused.returncode == 1
+    host.supervise("stop", "strayed")
+    eventually(lambda: listed(host, "strayed") == {}, "all of it to be gone")
+    assert [one["by"] for one in events(host, "strayed") if one["reason"] == "adopt"] == ["root"]
+
+
+def test_what_fits_several_is_adopted_as_whom_one_says(host: Lab) -> None:
+    pid = by_hand(host, "sleeper.py")
+    unsaid = host.supervise("adopt", str(pid), check=False)
+    assert (unsaid.returncode, "--as" in unsaid.stderr) == (2, True)
+    host.supervise("adopt", str(pid), "--as", "alike_2")
+    comes_to(host, "alike_2", "AsWanted")
+    host.supervise("stop", "alike_2")
+
+
+def test_what_is_no_hidden_process_is_not_adopted(host: Lab) -> None:
+    twice = by_hand(host, "sleeper.py", "steady")
+    for what, why in (
+        (str(twice), "a second copy"),
+        ("forker", "no process of it runs outside"),
+        ("1", "runs no agent's command"),
+        ("4194300", "runs no agent's command"),
+    ):
+        done = host.supervise("adopt", what, check=False)
+        assert (done.returncode, why in done.stderr) == (1, True), done.stderr
+    host.run("runuser", "-u", "deputy", "--", "supervise", "adopt", str(twice), check=False)
+    assert "system.slice" in host.read(f"/proc/{twice}/cgroup")
+
+
+# --- force-stop -------------------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_killed_is_shown_as_stopped_and_what_is_true_stays_beside_it(host: Lab) -> None:
+    pid = pids(host, ["stuck"])["stuck"]
+    host.sh(f"mount -o remount,rw,bind {FREEZER}; mkdir -p {FREEZER}/ice")
+    host.sh(f"echo {pid} > {FREEZER}/ice/cgroup.procs; echo FROZEN > {FREEZER}/ice/freezer.state")
+    try:
+        done = host.supervise("force-stop", "--yes", "stuck", check=False)
+        assert done.returncode == 1
+        assert f"PID {pid} lives on" in done.stderr
+        assert "shown as stopped for 24 h" in done.stderr
+        told = row(host, "stuck")
+        assert (told["status"], told["reason"], told["health"]) == ("stopped", "Locked", 0)
+        eventually(lambda: row(host, "stuck")["observed_reason"] == "OrphanProcess", "the truth beside it", timeout=5)
+    finally:
+        host.sh(f"echo THAWED > {FREEZER}/ice/freezer.state")
+    host.supervise("unlock", "stuck")
+    comes_to(host, "stuck", "StoppedByOperator")
+
+
+def test_what_can_be_killed_is_stopped_with_every_copy_and_not_locked(host: Lab) -> None:
+    copy = by_hand(host, "sleeper.py", "steady")
+    comes_to(host, "steady", "DuplicateProcess")
+    host.supervise("force-stop", "--yes", "steady")
+    assert comes_to(host, "steady", "StoppedByOperator")["lock"] is None
+    assert host.run("kill", "-0", str(copy), check=False).returncode == 1
+    host.supervise("start", "steady")
+
+
+# --- fix --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_fix_of_what_is_true_changes_nothing_and_says_so(host: Lab) -> None:
+    comes_to(host, "steady", "AsWanted")
+    assert "all was true already" in host.supervise("fix").stdout
+
+
+def test_a_fix_says_what_it_changed_also_where_no_reconciler_runs(host: Lab) -> None:
+    main = pids(host, ["forker"])["forker"]
+    host.run("systemctl", "stop", "supervise-reconciler.socket", "supervise-agent.socket", RECONCILER)
+    host.run("systemctl", "stop", unit("forker"))
+    pid = by_hand(host, "forker.py", "strayed")
+    done = json.loads(host.supervise("fix", "--json").stdout)
+    changed = {one["name"]: one["reason"] for one in done["events"]}
+    assert changed == {"forker": "StoppedByOperator", "strayed": "HiddenProcess"}
+    host.run("systemctl", "start", "supervise-reconciler.socket", "supervise-agent.socket", RECONCILER)
+    host.run("kill", str(pid))
+    host.supervise("start", "forker")
+    assert pids(host, ["forker"])["forker"] not in (0, main)
+
+
+def test_a_fix_is_for_who_may_act_and_is_told_in_their_name(host: Lab) -> None:
+    refused = host.run("runuser", "-u", "stranger", "--", "supervise", "fix", check=False)
+    assert (refused.returncode, "may read here but not fix" in refused.stderr) == (1, True)
+    host.run("runuser", "-u", "deputy", "--", "supervise", "fix")
+    assert [one["by"] for one in events(host) if one["reason"] == "Fix"][-1] == "deputy"

@@ -1,0 +1,62 @@
+"""Which process is adopted, and for whom; the moving itself is shown on a real systemd."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from supervise.adopting import chosen, family
+from supervise.errors import NoSuchAgent, SuperviseError, UsageError
+from supervise.model import Doubt, Findings
+from tests.nouns import copy, spec
+
+SPECS = (spec("sma"), spec("feed"), spec("twins"))
+EITHER = Doubt(copy(7), ("feed", "sma"), "it fits several agents")
+FOUND = Findings(
+    outside={"sma": (copy(1),), "twins": (copy(2), copy(3))}, inside={"feed": (copy(5),)}, doubts=(EITHER,)
+)
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "agent", "pid"),
+    [
+        ("sma", None, "sma", 1),
+        ("Sma", None, "sma", 1),
+        ("1", None, "sma", 1),
+        ("1", "sma", "sma", 1),
+        ("3", None, "twins", 3),
+        ("7", "feed", "feed", 7),
+        ("7", "sma", "sma", 7),
+    ],
+)
+def test_it_is_meant_by_pid_or_by_the_agent_of_which_one_copy_runs(
+    what: str, name: str | None, agent: str, pid: int
+) -> None:
+    found = chosen(what, SPECS, FOUND, name=name)
+    assert (found.spec.name, found.process.id.pid) == (agent, pid)
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "error", "words"),
+    [
+        ("twins", None, UsageError, "2 processes run twins: PID 2"),
+        ("feed", None, SuperviseError, "no process of it runs outside of its unit"),
+        ("smaa", None, NoSuchAgent, "sma"),
+        ("99", None, SuperviseError, "PID 99"),
+        ("5", None, SuperviseError, "runs no agent's command outside of units"),
+        ("7", None, UsageError, "PID 7 fits feed, sma: say which with --as NAME"),
+        ("1", "feed", NoSuchAgent, "it fits sma"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_with_what_to_do(
+    what: str, name: str | None, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        chosen(what, SPECS, FOUND, name=name)
+
+
+def test_children_and_their_children_come_along_and_nobody_else() -> None:
+    everybody = [replace(copy(pid), parent=parent) for pid, parent in ((2, 1), (3, 2), (4, 1), (5, 9), (1, 0), (6, 3))]
+    assert sorted(family(1, everybody)) == [1, 2, 3, 4, 6]
+    assert list(family(9, [])) == [9]
