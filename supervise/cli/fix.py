@@ -11,7 +11,7 @@ from supervise.cli.options import json_option, user_option
 @user_option
 @json_option
 def command(as_user: bool, as_json: bool) -> int:
-    """Look at everything anew, put right what is wrong, and say what that was.
+    """Look at everything anew, put right what is wrong, and say what.
 
     The rows are made from what the operating system, the processes and the agents show at this moment; what the
     reconciler may repair, it repairs. It needs no reconciler that runs.

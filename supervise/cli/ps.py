@@ -24,7 +24,7 @@ MOST_NAMES = 3
 @agents_arguments
 @json_option
 def command(choice: Choice, as_json: bool) -> int:
-    """List every process of every agent.
+    """List every process of every agent, wherever it runs.
 
     Also those outside of units, left behind by one, or of which nobody can tell whose they are: class, user, age,
     memory, and why. Root sees them itself; others are told by the reconciler.
