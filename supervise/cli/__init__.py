@@ -37,6 +37,7 @@ COMMANDS = {
         "ps": "List every process of every agent, wherever it runs.",
         "fix": "Look at everything anew, put right what is wrong, and say what.",
         "adopt": "Take over a process that runs outside of its unit.",
+        "presets": "Show and change how health is scored.",
         "logs": "Show what agents wrote.",
         "run": "Run one agent in the foreground, as its unit would.",
         "env": "Print the environment that an agent gets.",

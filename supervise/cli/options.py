@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
@@ -12,8 +13,10 @@ from typing import Any, TypeVar
 
 import click
 
-from supervise.places import SYSTEM, user_places
+from supervise.places import SYSTEM, Places, user_places
 
+COMPLETION = 0.3
+"""Seconds in which a completion must have its answer."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -91,8 +94,38 @@ def complete_project(context: click.Context, parameter: click.Parameter, incompl
     return [file.stem for file in _manifests() if file.stem.startswith(incomplete)]
 
 
+def complete_preset(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from supervise.decide.presets import BUILT_IN
+
+    found = [name for places in _scopes() for name in _presets(places.control)]
+    return [name for name in dict.fromkeys((*BUILT_IN, *found)) if name.startswith(incomplete)]
+
+
+def complete_part(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from supervise.decide.presets import PARTS
+
+    return [f"{part}=" for part in PARTS if part.startswith(incomplete)]
+
+
+def _presets(control: Path) -> list[str]:
+    """Those that the reconciler knows, asked as plainly as can be; none where it does not answer at once."""
+    try:
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(COMPLETION)
+            asking.connect(str(control))
+            asking.sendall(b'{"id": 1, "op": "presets"}\n')
+            with asking.makefile() as lines:
+                return [one["name"] for one in json.loads(lines.readline())["result"]["presets"]]
+    except (OSError, ValueError, KeyError, TypeError):  # a completion has nobody to tell
+        return []
+
+
+def _scopes() -> tuple[Places, ...]:
+    return SYSTEM, user_places(os.environ, uid=os.getuid())
+
+
 def _manifests() -> Iterator[Path]:
-    for places in (SYSTEM, user_places(os.environ, uid=os.getuid())):
+    for places in _scopes():
         if places.manifests.is_dir():
             yield from sorted(places.manifests.glob("*.json"))
 

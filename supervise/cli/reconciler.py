@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from supervise.cli.wanted import scope_of
@@ -19,9 +20,20 @@ def ask_about(word: str, as_user: bool, op: str, **args: Any) -> tuple[list[str]
 
     Raises Unreachable, Refused.
     """
+    names = names_of((word,), as_user)
+    return names, asked(as_user, op, names=names, **args)
+
+
+def names_of(words: Sequence[str], as_user: bool) -> list[str]:
+    """The agents that are meant. Raises NoSuchAgent."""
     there = places(scope_of(as_user), os.environ, uid=os.getuid())
-    names = [spec.name for spec in select([spec for one in manifests(there) for spec in one.agents], (word,))]
-    return names, asyncio.run(_ask(there, op, names=names, by=asker(), **args))
+    return [spec.name for spec in select([spec for one in manifests(there) for spec in one.agents], words)]
+
+
+def asked(as_user: bool, op: str, **args: Any) -> Any:
+    """The reconciler's answer. Raises Unreachable, Refused."""
+    there = places(scope_of(as_user), os.environ, uid=os.getuid())
+    return asyncio.run(_ask(there, op, by=asker(), **args))
 
 
 async def _ask(there: Places, op: str, **args: Any) -> Any:

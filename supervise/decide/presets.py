@@ -51,7 +51,16 @@ class Choices:
         """Raises UsageError where there is no such preset."""
         if name in self.presets:
             return self.presets[name]
-        raise UsageError(f'there is no preset "{name}"; {_known(name, self.presets, "presets")}')
+        raise unknown(name, self.presets)
+
+
+def said(weights: Weights) -> str:
+    """As they are given to `supervise presets save`."""
+    return " ".join(f"{part}={weights[part]:g}" for part in PARTS)
+
+
+def unknown(name: str, presets: Collection[str]) -> UsageError:
+    return UsageError(f'there is no preset "{name}"; {_known(name, presets, "presets")}')
 
 
 def used_by(spec: AgentSpec, choices: Choices) -> str:
@@ -67,9 +76,18 @@ def by_agent(specs: Iterable[AgentSpec], choices: Choices) -> dict[str, Weights]
     return {name: choices.presets[preset] for name, preset in used.items() if preset != BALANCED}
 
 
+def renamed(choices: Choices, names: Mapping[str, str]) -> Choices:
+    """With what agents have chosen under their old names. `names`: new name → old one."""
+    agents = dict(choices.agents)
+    for new, old in names.items():
+        if old in agents and new not in agents:
+            agents[new] = agents.pop(old)
+    return choices if agents == choices.agents else replace(choices, agents=agents)
+
+
 def users(name: str, choices: Choices, agents: Collection[str]) -> tuple[str, ...]:
     """Who has chosen a preset, in words. `agents`: those that are installed; what others have chosen binds nobody."""
-    host = ("the host",) if choices.host == name else ()
+    host = ("the host",) if (choices.host or BALANCED) == name else ()
     tags = tuple(f"tag {tag}" for tag, preset in sorted(choices.tags.items()) if preset == name)
     return (*host, *tags, *(one for one in sorted(agents) if choices.agents.get(one) == name))
 
@@ -113,13 +131,19 @@ def weighed(given: Mapping[str, object], base: Weights) -> Weights:
         if part not in PARTS:
             raise UsageError(f'there is no part "{part}"; {_known(part, PARTS, "parts")}')
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not LEAST <= weight <= MOST:
-            raise UsageError(f'"{part}" weighs {LEAST} to {MOST} points, not {weight}; {_known(part, PARTS, "parts")}')
+            raise UsageError(
+                f'"{part}" weighs {LEAST} to {MOST} points, not {_shown(weight)}; {_known(part, PARTS, "parts")}'
+            )
     return {part: given.get(part, base[part]) for part in PARTS}  # type: ignore[misc]  # looked at above
 
 
 def _with(before: Mapping[str, str], keys: Collection[str], name: str) -> Mapping[str, str]:
     kept = {key: preset for key, preset in before.items() if key not in keys}
     return kept if name == INHERITED else {**kept, **dict.fromkeys(keys, name)}
+
+
+def _shown(weight: object) -> str:
+    return f"{weight:g}" if isinstance(weight, float) else str(weight)
 
 
 def _known(word: str, words: Collection[str], what: str) -> str:

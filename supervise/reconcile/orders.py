@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 from supervise import __version__
 from supervise.control.server import Request, Send
 from supervise.decide.events import told_of_host
+from supervise.decide.presets import BALANCED
 from supervise.errors import SuperviseError, UsageError
 from supervise.manager import SETTLE, Manager, Result
 from supervise.model import Event, Instant, IntentKind, Lock, Status, StatusRow
 from supervise.observe.listing import listed, plain
+from supervise.reconcile import presets
 from supervise.reconcile.live import Live
 from supervise.stores import EventQuery
 
@@ -264,6 +266,33 @@ async def _reload(daemon: Daemon, request: Request, send: Send) -> Any:
     return {"found": found, "damaged": dict(daemon.reconciler.disk.damaged)}
 
 
+# --- Presets ---------------------------------------------------------------------------------------------------------
+
+
+async def _presets(daemon: Daemon, request: Request, send: Send) -> Any:
+    return presets.info(daemon.reconciler)
+
+
+async def _preset_save(daemon: Daemon, request: Request, send: Send) -> Any:
+    request.require_right_to_act()
+    weights = request.args.get("weights")
+    if not isinstance(weights, dict):
+        raise UsageError('"weights" is an object: {"restarts": 20}')
+    base = _text(request, "base", BALANCED)
+    return await presets.save(daemon.reconciler, _text(request, "name"), weights, base=base, by=_actor(request))
+
+
+async def _preset_delete(daemon: Daemon, request: Request, send: Send) -> Any:
+    request.require_right_to_act()
+    return await presets.delete(daemon.reconciler, _text(request, "name"), by=_actor(request))
+
+
+async def _preset_use(daemon: Daemon, request: Request, send: Send) -> Any:
+    request.require_right_to_act()
+    whose = {key: _words(request, key) if key in request.args else [] for key in ("agents", "tags")}
+    return await presets.use(daemon.reconciler, _text(request, "name"), **whose, by=_actor(request))
+
+
 OPERATIONS: Mapping[str, Operation] = {
     "whoami": _whoami,
     "info": _info,
@@ -278,6 +307,10 @@ OPERATIONS: Mapping[str, Operation] = {
     "lock": _lock,
     "unlock": _unlock,
     "act": _act,
+    "presets": _presets,
+    "preset-save": _preset_save,
+    "preset-delete": _preset_delete,
+    "preset-use": _preset_use,
 }
 
 
@@ -352,6 +385,13 @@ def _words(request: Request, key: str) -> list[str]:
     given = request.args.get(key)
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
         raise UsageError(f'"{key}" is a list of names')
+    return given
+
+
+def _text(request: Request, key: str, otherwise: str | None = None) -> str:
+    given = request.args.get(key, otherwise)
+    if not isinstance(given, str):
+        raise UsageError(f'"{key}" is a text')
     return given
 
 

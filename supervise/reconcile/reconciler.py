@@ -18,6 +18,7 @@ from typing import Any
 from supervise.decide import concluded, decide
 from supervise.decide.events import action_event, doubt_event, order_event, told_of_host
 from supervise.decide.judge import DOWN
+from supervise.decide.presets import Choices, Weights, by_agent, renamed
 from supervise.decide.usage import moved
 from supervise.model import (
     Action,
@@ -52,8 +53,9 @@ from supervise.observe.beats import changed as since_when
 from supervise.observe.probes import Probed, is_news
 from supervise.places import Places
 from supervise.platforms.systemd.units import unit_name
+from supervise.reconcile import presets
 from supervise.reconcile.disk import Disk, with_holds
-from supervise.stores import Change, Memory, Sample
+from supervise.stores import Change, Memory, Sample, Setting
 
 log = logging.getLogger(__name__)
 PREVIOUS_MAIN = timedelta(seconds=10)
@@ -82,6 +84,8 @@ class Reconciler:
         self.states: dict[str, UnitState] = {}
         self.beats: dict[str, Beat] = {}
         self.usage: Mapping[str, Usage] = {}
+        self.choices = Choices()
+        self.weights: Mapping[str, Weights] = {}
         self.probed: dict[str, Probed] = {}
         self.acting: set[str] = set()
         self.wakes: dict[str, timedelta] = {}
@@ -113,6 +117,7 @@ class Reconciler:
         """What was known before this process."""
         self.rows.update(memory.rows)
         self.intents.update(memory.intents)
+        self.take_choices(presets.read(memory.settings))
 
     def take_disk(self, disk: Disk) -> None:
         self.disk = disk
@@ -124,6 +129,7 @@ class Reconciler:
         self._dependents = dict(dependents)
         for spec in disk.specs.values():
             self._take_over_intent(spec)
+        self.take_choices(renamed(self.choices, self._old_names()))
         for name in {*self.states, *disk.specs}:
             self._observe(name)
 
@@ -217,6 +223,11 @@ class Reconciler:
             self._observe(name)
         return concerned
 
+    def take_choices(self, choices: Choices) -> None:
+        """Which presets there are, and who goes by which."""
+        self.choices = choices
+        self.weights = by_agent(self.disk.specs.values(), choices)
+
     def take_usage(self, found: Mapping[str, Usage]) -> set[str]:
         """What all that run take now; gives of whom it is worth a row."""
         concerned = {*self.usage, *found}
@@ -280,6 +291,7 @@ class Reconciler:
             intents=self.intents,
             marks=self.disk.marks,
             settled=self.disk.settled,
+            weights=self.weights,
             host=self.facts,
         )
 
@@ -327,6 +339,13 @@ class Reconciler:
         self.rows.update(rows)
         self._publish(Change(rows=rows, events=events))
         self.run_pass(set(rows))
+
+    def choose(self, choices: Choices, settings: Iterable[Setting], events: Iterable[Event]) -> asyncio.Future[bool]:
+        """A person has changed presets, or who goes by which: all are scored anew. Done once it is written."""
+        self.take_choices(choices)
+        written = self._publish(Change(settings=tuple(settings), events=tuple(events)))
+        self.run_pass()
+        return written
 
     def tell(self, *events: Event) -> None:
         self._publish(Change(events=events))
@@ -453,6 +472,11 @@ class Reconciler:
         old = self.intents.get(spec.renamed_from or "")
         if old and old.name not in self.disk.specs:
             self.intents.setdefault(spec.name, replace(old, name=spec.name))
+
+    def _old_names(self) -> dict[str, str]:
+        specs = self.disk.specs
+        old_names = {name: spec.renamed_from for name, spec in specs.items()}
+        return {name: old for name, old in old_names.items() if old and old not in specs}
 
     def _renamed_from(self, name: str) -> str | None:
         spec = self.disk.specs.get(name)

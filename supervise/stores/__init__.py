@@ -13,14 +13,34 @@ from typing import Protocol
 
 from supervise.model import Event, HostStatus, Intent, Lock, StatusRow
 
+OF_HOST = "-"
+"""The name under which stands what is set of the host and of no single agent."""
+SettingKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a person has set of an agent or of the host (`OF_HOST`); without a value: what they have taken back."""
+
+    name: str
+    key: str
+    value: str | None
+    by: str
+    at: datetime
+
+    @property
+    def of(self) -> SettingKey:
+        return self.name, self.key
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a reconciler knows of before: the last rows and the newest intents by name, and notes by key."""
+    """What a reconciler knows of before: the last rows and the newest intents by name, notes by key, and settings."""
 
     rows: Mapping[str, StatusRow] = field(default_factory=dict)
     intents: Mapping[str, Intent] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[SettingKey, Setting] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +56,8 @@ class Sample:
 class Change:
     """What one pass, or one order of a person, has to write: all of it or nothing.
 
-    `forget`: agents whose row and intent go (events and samples stay until they are old). `renamed`: new name → old
-    one; row, intent, events and samples follow. `notes`: small texts of ours by key, None to remove one. `host`: None
+    `forget`: agents whose row and intent go (events, samples and settings stay). `renamed`: new name → old one; row,
+    intent, events, samples and settings follow. `notes`: small texts of ours by key, None to remove one. `host`: None
     where nothing is to be written of it.
     """
 
@@ -49,6 +69,7 @@ class Change:
     renamed: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, str | None] = field(default_factory=dict)
     host: HostStatus | None = None
+    settings: tuple[Setting, ...] = ()
 
 
 class ItemKind(StrEnum):

@@ -1,6 +1,6 @@
 """What is kept in memory for a store that cannot be written now, and to write its file anew. Pure, and bounded.
 
-Rows, intents, notes, the host: the newest of each name. Events, samples: so many, then the oldest go and are counted.
+Rows, intents, notes, settings, the host: the newest of each name. Events, samples: so many; then the oldest go.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import chain
 from typing import TypeVar
 
 from supervise.model import Event, HostStatus, Intent, StatusRow
-from supervise.stores import Change, Memory, Sample
+from supervise.stores import Change, Memory, Sample, Setting, SettingKey
 
 LIMIT = 10_000
 
@@ -32,6 +32,7 @@ class _Run:
     events: deque[Event] = field(default_factory=deque)
     samples: deque[Sample] = field(default_factory=deque)
     host: HostStatus | None = None
+    settings: dict[SettingKey, Setting] = field(default_factory=dict)
 
     def add(self, change: Change) -> None:
         for name in change.forget:
@@ -44,6 +45,7 @@ class _Run:
         self.events.extend(change.events)
         self.samples.extend(change.samples)
         self.host = change.host or self.host
+        self.settings.update((setting.of, setting) for setting in change.settings)
 
     def change(self) -> Change:
         return Change(
@@ -55,6 +57,7 @@ class _Run:
             renamed=self.renamed,
             notes=self.notes,
             host=self.host,
+            settings=tuple(self.settings.values()),
         )
 
 
@@ -94,13 +97,14 @@ def _shorten(queues: Sequence[deque[E]]) -> int:
 
 
 class Newest:
-    """The newest row, intent and note of every name, and of the host: what a lost file is written anew from."""
+    """The newest row, intent, note and setting of each name, and of the host: what a lost file is written anew from."""
 
     def __init__(self, memory: Memory) -> None:
         self._rows = dict(memory.rows)
         self._intents = dict(memory.intents)
         self._notes: dict[str, str] = dict(memory.notes)
         self._host: HostStatus | None = None
+        self._settings = dict(memory.settings)
 
     def add(self, change: Change) -> None:
         self._rename(change)
@@ -115,15 +119,25 @@ class Newest:
             else:
                 self._notes[key] = value
         self._host = change.host or self._host
+        for setting in change.settings:
+            self._settings.pop(setting.of, None)
+            if setting.value is not None:
+                self._settings[setting.of] = setting
 
     def change(self) -> Change:
         intents = tuple(self._intents.values())
-        return Change(rows=dict(self._rows), intents=intents, notes=dict(self._notes), host=self._host)
+        settings = tuple(self._settings.values())
+        return Change(
+            rows=dict(self._rows), intents=intents, notes=dict(self._notes), host=self._host, settings=settings
+        )
 
     def _rename(self, change: Change) -> None:
         moves = [(new, old) for new, old in change.renamed.items() if new != old]
         rows = {new: self._rows.pop(old) for new, old in moves if old in self._rows}
         intents = {new: self._intents.pop(old) for new, old in moves if old in self._intents}
+        new_names = {old: new for new, old in reversed(moves)}
+        moved = [self._settings.pop(one.of) for one in tuple(self._settings.values()) if one.name in new_names]
+        self._settings.update((one.of, one) for one in (replace(one, name=new_names[one.name]) for one in moved))
         self._rows.update((new, _named(row, new)) for new, row in rows.items())
         self._intents.update((new, _named(intent, new)) for new, intent in intents.items())
 

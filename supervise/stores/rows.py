@@ -29,7 +29,7 @@ from supervise.model import (
     Status,
     StatusRow,
 )
-from supervise.stores import Sample
+from supervise.stores import Sample, Setting
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -116,6 +116,7 @@ INTENT: Mapping[str, Read] = {
     "reason": _text,
 }
 HOST = ("platform", "version", "boot", "started_at", "agents", "message", "updated_at")
+SETTING: Mapping[str, Read] = {"name": _text, "key": _text, "value": _text, "by": _text}
 SAMPLE = (
     "phase",
     "status",
@@ -206,6 +207,14 @@ def intent_of(found: Found) -> Intent:
 
 def host_values(status: HostStatus) -> Values:
     return _values(status, HOST)
+
+
+def setting_values(setting: Setting) -> Values:
+    return {**_values(setting, SETTING), "updated_at": stamp(setting.at)}
+
+
+def setting_of(found: Found) -> Setting:
+    return Setting(**_fields(found, SETTING), at=moment(found["updated_at"]))
 
 
 def sample_values(sample: Sample) -> Values:

@@ -25,6 +25,7 @@ from supervise.stores.rows import (
     INTENT_COLUMNS,
     ROW_COLUMNS,
     SAMPLE_COLUMNS,
+    SETTING,
     UNREADABLE,
     Found,
     Values,
@@ -38,6 +39,8 @@ from supervise.stores.rows import (
     row_values,
     sample_of,
     sample_values,
+    setting_of,
+    setting_values,
     stamp,
 )
 
@@ -67,6 +70,8 @@ PUT_ROW = _upsert("agent_status", ("host", *ROW_COLUMNS, "epoch", "seq"))
 PUT_PAST = _upsert("agent_memory", ("host", "name", "past"))
 PUT_INTENT = _upsert("agent_intents", ("host", *INTENT_COLUMNS))
 PUT_HOST = _upsert("host_status", ("host", *HOST, "epoch", "seq"), key=("host",))
+PUT_SETTING = _upsert("agent_settings", ("host", *SETTING, "updated_at"), key=("host", "name", "key"))
+DROP_SETTING = "delete from agent_settings where host = :host and name = :name and key = :key"
 PUT_EVENT = _insert("agent_events", ("host", *EVENT)) + " on conflict (id) do nothing"
 PUT_SAMPLE = _insert("agent_samples", ("host", *SAMPLE_COLUMNS)).replace("insert", "insert or replace", 1)
 PUT_ITEM = _insert("outbox", ("id", "host", "kind", "name", "at", "event"))
@@ -167,7 +172,13 @@ class Sqlite:
             rows = self._read(row_of, ROWS, host)
             intents = self._read(intent_of, "select * from agent_intents where host = :host", host)
             notes = dict(self._db.execute("select key, value from notes").fetchall())
-        return Memory({row.name: row for row in rows}, {intent.name: intent for intent in intents}, notes)
+            settings = self._read(setting_of, "select * from agent_settings where host = :host", host)
+        return Memory(
+            {row.name: row for row in rows},
+            {intent.name: intent for intent in intents},
+            notes,
+            {setting.of: setting for setting in settings},
+        )
 
     def events(self, query: EventQuery) -> Sequence[Event]:
         """The newest that fit, oldest first; both ends of the span belong to it."""
@@ -231,6 +242,10 @@ class Sqlite:
         for key, value in change.notes.items():
             with self._excused():
                 self._put_note(key, value)
+        for setting in change.settings:
+            with self._excused():
+                sql = DROP_SETTING if setting.value is None else PUT_SETTING
+                self._db.execute(sql, {"host": self._host, **setting_values(setting)})
         for event in change.events:
             with self._excused():
                 self._put_event(event)

@@ -17,6 +17,8 @@ from supervise.decide.presets import (
     by_agent,
     chosen,
     deleted,
+    renamed,
+    said,
     saved,
     used_by,
     users,
@@ -64,6 +66,10 @@ def test_a_part_that_there_is_not_is_refused_with_the_nearest() -> None:
     assert str(refused.value) == f'there is no part "restrats"; did you mean "restarts"? {ALL_PARTS}'
 
 
+def test_weights_are_said_as_they_are_given() -> None:
+    assert said({**USUAL, "restarts": 12.5}) == "trouble=60 heartbeat=30 restarts=12.5 probes=30 pressure=20 report=100"
+
+
 # --- Who goes by which ------------------------------------------------------------------------------------------------
 
 
@@ -91,7 +97,18 @@ def test_the_nearest_choice_that_there_is_counts(choices: dict[str, Any], preset
 def test_whoever_has_chosen_it_uses_it_if_still_installed() -> None:
     choices = Choices(host="night", tags={"web": "night", "prod": "aggressive"}, agents={"b": "night", "a": "night"})
     assert users("night", choices, ["a", "c"]) == ("the host", "tag web", "a")
-    assert users(BALANCED, choices, ["a", "c"]) == ()
+
+
+def test_a_renamed_agent_keeps_its_choice() -> None:
+    choices = Choices(agents={"old": "night", "ema": "aggressive"})
+    assert renamed(choices, {"sma": "old", "ema": "feed"}).agents == {"sma": "night", "ema": "aggressive"}
+    assert renamed(choices, {"ema": "old"}) is choices
+    assert renamed(choices, {}) is choices
+
+
+def test_the_host_goes_by_the_usual_one_until_it_has_chosen() -> None:
+    assert users(BALANCED, Choices(), []) == ("the host",)
+    assert users(BALANCED, Choices(host="aggressive"), []) == ()
 
 
 def test_a_choice_is_for_the_host_unless_agents_or_tags_are_named() -> None:

@@ -153,7 +153,9 @@ async def test_everybody_is_told_who_they_are_and_whether_they_may_act(desk: Des
     assert (await desk.ask("whoami", STRANGER))["may_act"] is False
 
 
-@pytest.mark.parametrize("op", ["order", "lock", "unlock", "act", "reload"])
+@pytest.mark.parametrize(
+    "op", ["order", "lock", "unlock", "act", "reload", "preset-save", "preset-use", "preset-delete"]
+)
 @in_a_loop
 async def test_who_may_only_read_cannot_act_and_nothing_happens(desk: Desk, op: str) -> None:
     running(desk)
@@ -233,6 +235,16 @@ async def test_root_may_say_who_it_is_and_others_are_named_by_the_kernel(
         ("act", {"verb": "restart", "names": ["sma"], "batch": 0}, "batch"),
         ("act", {"verb": "restart", "names": ["sma"], "batch": "2"}, "batch"),
         ("act", {"verb": "restart", "names": ["sma"], "batch": True}, "batch"),
+        ("preset-save", {"name": "night"}, "weights"),
+        ("preset-save", {"name": "night", "weights": ["restarts"]}, "weights"),
+        ("preset-save", {"name": 7, "weights": {}}, "name"),
+        ("preset-save", {"name": "night", "weights": {}, "base": 7}, "base"),
+        ("preset-save", {"name": "night", "weights": {"restarts": 101}}, "restarts"),
+        ("preset-save", {"name": "balanced", "weights": {}}, "balanced"),
+        ("preset-delete", {}, "name"),
+        ("preset-delete", {"name": "balanced"}, "balanced"),
+        ("preset-use", {"name": "balanced", "agents": "sma"}, "agents"),
+        ("preset-use", {"name": "balanced", "tags": [7]}, "tags"),
     ],
 )
 @in_a_loop

@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from hypothesis import strategies as st
 
 from supervise.model import Event, EventKind, HostStatus, Intent, IntentKind, Lock, Phase, Reason, Status, StatusRow
-from supervise.stores import Sample
+from supervise.stores import Sample, Setting
 from supervise.stores.sqlite import Sqlite
 from tests.nouns import NOON
 
@@ -58,6 +58,10 @@ def event(id_: str = "e1", name: str = "sma", minutes: float = 0, **changes: Any
 
 def intent(name: str = "sma", kind: IntentKind = IntentKind.STOP) -> Intent:
     return Intent(kind, name, "root", NOON, "boot-1", timedelta(seconds=5), "for now")
+
+
+def setting(name: str = "sma", value: str | None = "aggressive", key: str = "preset") -> Setting:
+    return Setting(name, key, value, "ada", NOON)
 
 
 def sample(name: str = "sma", minutes: float = 0, of: StatusRow | None = None) -> Sample:

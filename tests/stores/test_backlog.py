@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from supervise.stores import Change, EventQuery, Memory
 from supervise.stores.backlog import LIMIT, Backlog, Newest
 from tests.nouns import NOON
-from tests.stores.nouns import event, host_status, hosts, intent, opened, row, sample
+from tests.stores.nouns import event, host_status, hosts, intent, opened, row, sample, setting
 
 NAMES = st.sampled_from("abc")
 number = count()
@@ -31,6 +31,7 @@ def changes(draw: st.DrawFn) -> Change:
         renamed=draw(st.one_of(st.just({}), st.dictionaries(NAMES, NAMES, max_size=2))),
         notes=draw(st.dictionaries(NAMES, st.none() | st.just(str(once)))),
         host=draw(st.none() | st.just(host_status(str(once)))),
+        settings=tuple(setting(name, draw(st.none() | st.just(str(once)))) for name in draw(st.sets(NAMES))),
     )
 
 
@@ -57,7 +58,7 @@ def test_put_together_they_write_the_same(each: list[Change]) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(changes(), max_size=6))
-def test_a_file_that_is_written_anew_has_the_rows_intents_notes_and_host_of_the_lost_one(each: list[Change]) -> None:
+def test_a_file_that_is_written_anew_has_all_that_is_no_history_of_the_lost_one(each: list[Change]) -> None:
     newest = Newest(Memory())
     for change in each:
         newest.add(change)

@@ -22,7 +22,7 @@ from supervise.stores import Change, EventQuery, ItemKind
 from supervise.stores.rows import stamp
 from supervise.stores.sqlite import Sqlite, look
 from tests.nouns import NOON
-from tests.stores.nouns import HOST, event, host_status, hosts, intent, opened, row, sample
+from tests.stores.nouns import HOST, event, host_status, hosts, intent, opened, row, sample, setting
 
 
 @pytest.fixture
@@ -74,7 +74,8 @@ def test_a_file_that_others_may_read_is_closed_to_them(tmp_path: Path) -> None:
 
 def test_what_was_written_is_there_after_a_restart(tmp_path: Path, store: Sqlite) -> None:
     past = Past(boot="b", deaths=(timedelta(seconds=3),), quarantined=True)
-    commit(store, row(past=past), row("ema"), intents=(intent(),), notes={"greeting": "hello"})
+    chosen = (setting(), setting("-"), setting("-", "night", "preset of tag web"))
+    commit(store, row(past=past), row("ema"), intents=(intent(),), notes={"greeting": "hello"}, settings=chosen)
     store.close()
     again = opened(tmp_path)
     memory = again.load()
@@ -82,6 +83,7 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path, store: Sqlite
     assert memory.rows == {"sma": row(past=past), "ema": row("ema")}
     assert memory.intents == {"sma": intent()}
     assert memory.notes == {"greeting": "hello"}
+    assert memory.settings == {one.of: one for one in chosen}
 
 
 def test_a_second_owner_is_refused_and_the_first_goes_on(tmp_path: Path, store: Sqlite) -> None:
@@ -293,6 +295,24 @@ def test_a_note_can_be_changed_and_removed(store: Sqlite) -> None:
     assert store.load().notes == {"b": "3"}
 
 
+def test_a_setting_can_be_changed_and_taken_back(store: Sqlite) -> None:
+    commit(store, settings=(setting(), setting("ema")))
+    commit(store, settings=(setting(value="night"), setting("ema", None)))
+    assert store.load().settings == {("sma", "preset"): setting(value="night")}
+
+
+def test_what_was_set_of_an_agent_outlives_its_row(store: Sqlite) -> None:
+    commit(store, row(), settings=(setting(),))
+    commit(store, forget=("sma",))
+    assert store.load().settings == {("sma", "preset"): setting()}
+
+
+def test_a_setting_that_no_column_takes_costs_the_others_nothing(store: Sqlite) -> None:
+    commit(store, settings=(setting("x" * 81), setting(key="k" * 129), setting()))
+    assert list(store.load().settings) == [("sma", "preset")]
+    assert store.skipped == 2
+
+
 def test_an_event_is_written_once(store: Sqlite) -> None:
     commit(store, events=(event(),))
     commit(store, events=(event(message="again"),))
@@ -304,11 +324,12 @@ def test_an_event_is_written_once(store: Sqlite) -> None:
 
 def test_everything_follows_an_agent_to_its_new_name(store: Sqlite) -> None:
     past = Past(boot="b", attempts=3)
-    commit(store, row(past=past), events=(event(),), samples=(sample(),), intents=(intent(),))
+    commit(store, row(past=past), events=(event(),), samples=(sample(),), intents=(intent(),), settings=(setting(),))
     commit(store, renamed={"ema": "sma"})
     memory = store.load()
     assert memory.rows == {"ema": replace(row(past=past), name="ema")}
     assert memory.intents == {"ema": replace(intent(), name="ema")}
+    assert memory.settings == {("ema", "preset"): setting("ema")}
     assert store.events(EventQuery(name="ema")) == (event(name="ema"),)
     assert [one.name for one in store.history("ema", NOON, NOON)] == ["ema"]
     assert store.events(EventQuery(name="sma")) == ()

@@ -26,7 +26,7 @@ from supervise.stores.backlog import LIMIT
 from supervise.stores.sqlite import Sqlite
 from supervise.stores.writer import Writer
 from tests.nouns import NOON
-from tests.stores.nouns import HOST, event, intent, opened, row, sample
+from tests.stores.nouns import HOST, event, intent, opened, row, sample, setting
 
 Test = Callable[..., Coroutine[Any, Any, None]]
 FULL = 4 * 64 * 1024
@@ -283,11 +283,19 @@ async def test_a_second_owner_is_refused_until_the_first_has_gone(tmp_path: Path
 async def remembered(writer: Writer) -> None:
     """Three agents with all that is theirs; one is forgotten, one renamed."""
     three = {name: row(name) for name in "abc"}
-    assert await writer.commit(Change(rows=three, intents=(intent("a"), intent("b")), notes={"n": "1", "m": "2"}))
-    assert await writer.commit(Change(forget=("b",), renamed={"d": "c"}, notes={"m": None}))
+    chosen = (setting("-"), setting("a"), setting("c"))
+    intents = (intent("a"), intent("b"))
+    assert await writer.commit(Change(rows=three, intents=intents, notes={"n": "1", "m": "2"}, settings=chosen))
+    gone = (setting("a", None),)
+    assert await writer.commit(Change(forget=("b",), renamed={"d": "c"}, notes={"m": None}, settings=gone))
 
 
-REMEMBERED = Memory({"a": row("a"), "d": replace(row("c"), name="d")}, {"a": intent("a")}, {"n": "1"})
+REMEMBERED = Memory(
+    {"a": row("a"), "d": replace(row("c"), name="d")},
+    {"a": intent("a")},
+    {"n": "1"},
+    {one.of: one for one in (setting("-"), setting("d"))},
+)
 
 
 @in_a_loop
