@@ -33,6 +33,7 @@ def reconciler_settings(config: Config) -> ReconcilerSettings:
         events_for=written.retention.events or usual.events_for,
         samples_for=written.retention.samples or usual.samples_for,
         remote_control=written.remote_control,
+        metrics_listen=written.metrics_listen,
     )
 
 

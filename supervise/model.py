@@ -894,6 +894,8 @@ class ReconcilerSettings:
     events_for: timedelta = timedelta(days=90)
     samples_for: timedelta = timedelta(days=30)
     remote_control: bool = False
+    metrics_listen: str | None = None
+    """HOST:PORT where Prometheus asks."""
 
 
 # --- Logs -------------------------------------------------------------------------------------------------------------

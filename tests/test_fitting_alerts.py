@@ -120,6 +120,11 @@ def test_an_address_that_is_written_twice_is_two_targets(tmp_path: Path) -> None
         ("reconciler: {retention: {events: 1y}}", ReconcilerSettings(events_for=timedelta(days=365.25))),
         ("reconciler: {retention: {samples: 1h}}", ReconcilerSettings(samples_for=timedelta(hours=1))),
         ("reconciler: {remote_control: true}", ReconcilerSettings(remote_control=True)),
+        ("reconciler: {metrics_listen: 'localhost:9750'}", ReconcilerSettings(metrics_listen="localhost:9750")),
+        (
+            "reconciler: {metrics_listen: '0.0.0.0:9750', metrics_public: true}",
+            ReconcilerSettings(metrics_listen="0.0.0.0:9750"),
+        ),
     ],
 )
 def test_what_is_unwritten_is_as_usual(tmp_path: Path, text: str, settings: ReconcilerSettings) -> None:

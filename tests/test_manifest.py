@@ -162,7 +162,7 @@ def test_what_is_written_is_read_back(agent: AgentSpec, since: timedelta) -> Non
 def test_whom_to_tell_and_how_the_daemon_works_are_read_back() -> None:
     written = manifest(
         alerts=(TARGET, AlertTarget("trading/slack-1", AlertKind.SLACK)),
-        reconciler=ReconcilerSettings(HOUR, 2 * HOUR, remote_control=True),
+        reconciler=ReconcilerSettings(HOUR, 2 * HOUR, remote_control=True, metrics_listen="[::1]:9750"),
     )
     assert from_json(to_json(written), file=FILE) == written
 

@@ -44,6 +44,7 @@ COMMANDS = {
     },
     "On supervise": {
         "reconcile": "Keep the status of all agents true, until stopped.",
+        "metrics": "Print the metrics that Prometheus reads.",
         "doctor": "Say what is wrong with this installation, and what to do.",
         "completion": "Print the completion script of a shell.",
     },

@@ -23,13 +23,25 @@ HANDOVER = timedelta(seconds=5)
 @click.option("--reload", is_flag=True, help="Have the reconciler that runs read everything anew, then end.")
 @json_option
 @click.option(
+    "--metrics-listen", metavar="HOST:PORT", help="Serve metrics for Prometheus there, such as 127.0.0.1:9750."
+)
+@click.option("--metrics-public", is_flag=True, help="Also where others than this machine reach them.")
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
     help="How much it writes to its log.",
 )
-def command(as_user: bool, once: bool, reload: bool, as_json: bool, log_level: str) -> int:
+def command(
+    as_user: bool,
+    once: bool,
+    reload: bool,
+    as_json: bool,
+    metrics_listen: str | None,
+    metrics_public: bool,
+    log_level: str,
+) -> int:
     """Keep the status of all agents true, until stopped.
 
     It owns no agent: it may be killed at any moment. `supervise install` installs it as a service; started by hand it
@@ -43,16 +55,29 @@ def command(as_user: bool, once: bool, reload: bool, as_json: bool, log_level: s
 
     if once and reload:
         raise UsageError("--once and --reload do not go together")
+    if metrics_listen:
+        _refuse_public(metrics_listen, meant=metrics_public)
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(message)s")
     there = places(scope_of(as_user), os.environ, uid=os.getuid())
     if once:
         return _once(there, as_json=as_json)
     if reload:
         return _reload(there, as_json=as_json)
-    return _run(there)
+    return _run(there, metrics_listen)
 
 
-def _run(there: Places) -> int:
+def _refuse_public(endpoint: str, *, meant: bool) -> None:
+    from supervise.endpoints import is_loopback, public
+
+    try:
+        ours_alone = is_loopback(endpoint)
+    except ValueError as error:
+        raise UsageError(f"--metrics-listen: {error}") from error
+    if not ours_alone and not meant:
+        raise UsageError(f"--metrics-listen: {public(endpoint)}; add --metrics-public if that is meant")
+
+
+def _run(there: Places, metrics_listen: str | None) -> int:
     import asyncio
     import os
     import socket
@@ -61,7 +86,7 @@ def _run(there: Places) -> int:
     from supervise.reconcile.daemon import Daemon
 
     with alone(there, patience=HANDOVER if "NOTIFY_SOCKET" in os.environ else timedelta()):
-        asyncio.run(Daemon(there, host=socket.gethostname()).run())
+        asyncio.run(Daemon(there, host=socket.gethostname(), metrics_listen=metrics_listen).run())
     return ExitCode.OK
 
 

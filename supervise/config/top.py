@@ -32,6 +32,7 @@ from supervise.config.types import (
     number,
     words,
 )
+from supervise.endpoints import is_loopback, public
 
 EMAIL = pattern(r"[^@\s]+@[^@\s]+", "is not an e-mail address")
 Email = Annotated[str, Leaf(EMAIL, "an e-mail address", {"type": "string"})]
@@ -101,6 +102,18 @@ class ReconcilerSettings(Section):
     """How long history is kept: one time span, or one for `events` and one for `samples`."""
     remote_control: Switch = False
     """Whether agents may be started and stopped through Supabase."""
+    metrics_listen: Endpoint | None = None
+    """HOST:PORT where Prometheus asks; unwritten, nowhere."""
+    metrics_public: Switch = False
+    """Whether others than this machine may ask there; no password is asked."""
+
+    @model_validator(mode="after")
+    def is_public_only_if_that_is_written(self) -> ReconcilerSettings:
+        if self.metrics_listen and not self.metrics_public and not is_loopback(self.metrics_listen):
+            raise ValueError(
+                f"metrics_listen: {public(self.metrics_listen)}; write metrics_public: true if that is meant"
+            )
+        return self
 
 
 class WebSettings(Section):

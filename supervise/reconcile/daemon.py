@@ -29,10 +29,12 @@ from supervise.reconcile.alerting import Alerting
 from supervise.reconcile.following import Following
 from supervise.reconcile.host import STOPPED, troubles
 from supervise.reconcile.metering import Metering
+from supervise.reconcile.metrics import Metrics
 from supervise.reconcile.probing import Probing
 from supervise.reconcile.reconciler import Reconciler
 from supervise.reconcile.reloading import found_anew
 from supervise.reconcile.scanning import Asked, Here, Scanning
+from supervise.reconcile.scraping import Scraping
 from supervise.reconcile.sockets import sockets
 from supervise.stores import Change, Sample
 from supervise.stores.writer import Trouble, Writer
@@ -55,6 +57,8 @@ HOST = timedelta(minutes=1)
 """How often it is written down that nothing is new of the host."""
 SAMPLES = timedelta(minutes=5)
 PRUNING = timedelta(hours=1)
+SCRAPING = timedelta(seconds=5)
+"""How often we try again to listen where we cannot."""
 STALL = timedelta(seconds=5)
 """A tick that comes so late was not late by itself: the machine, or this process, stood still."""
 RESUME = timedelta(seconds=2)
@@ -67,7 +71,14 @@ FLOOD_TOLD = timedelta(minutes=1)
 class Daemon:
     """One reconciler. `run` it; it ends on SIGTERM or SIGINT."""
 
-    def __init__(self, places: Places, *, host: str, environ: MutableMapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        places: Places,
+        *,
+        host: str,
+        environ: MutableMapping[str, str] = os.environ,
+        metrics_listen: str | None = None,
+    ) -> None:
         self.places = places
         self.pid = os.getpid()
         self.since = clock.now().wall
@@ -86,6 +97,9 @@ class Daemon:
         self.alerting = Alerting(self.reconciler, self.writer.commit)
         self.metering = Metering(self.reconciler)
         self.probing = Probing(self.reconciler, lambda: self.following.platform, clock=clock.now)
+        self.metrics = Metrics(self)
+        self._scraping = Scraping(self.metrics.text)
+        self._metrics_listen = metrics_listen
         self._server = Server(self._answer)
         self._beats = Beats(agent, main=self.reconciler.mains.get, stranger=self.scanning.suspect)
         self._flood_told: timedelta | None = None
@@ -131,6 +145,7 @@ class Daemon:
             task.cancel()
         await asyncio.wait(tasks)
         self.acting.close()
+        self._scraping.close()
         await self._server.close()
         await self.alerting.close()
         self.writer.commit(Change(host=replace(self.host_status(clock.now()), message=STOPPED)))
@@ -186,8 +201,20 @@ class Daemon:
     def host_status(self, now: Instant) -> HostStatus:
         """How this host is, and what troubles us."""
         facts, disk = self.reconciler.facts, self.reconciler.disk
-        found = troubles(facts, disk, self.writer.trouble, self.alerts_info(), now=now)
+        found = [
+            *troubles(facts, disk, self.writer.trouble, self.alerts_info(), now=now),
+            *self._scraping.troubles.values(),
+        ]
         return HostStatus(facts.platform, __version__, now.boot, self.since, len(disk.specs), "; ".join(found))
+
+    def refused_beats(self) -> Counter[str]:
+        """By why, since we began."""
+        return self.refused + self._beats.refused.counts
+
+    def _endpoints(self) -> set[str]:
+        """Where somebody wants to scrape us."""
+        written = {one.reconciler.metrics_listen for one in self.reconciler.disk.manifests}
+        return {one for one in (*written, self._metrics_listen) if one}
 
     async def _answer(self, request: Request, send: Send) -> Any:
         return await orders.answer(self, request, send)
@@ -207,6 +234,8 @@ class Daemon:
             self._notice_gaps(before, now)
             before = now
             self._tell_of_store()
+            if self._is_due("scraping", SCRAPING, now):
+                await self._scraping.listen(self._endpoints())
             self._tell_of_host(now)
             try:
                 await self._tick(now)
@@ -327,6 +356,7 @@ class Daemon:
         said, flooded = self._beats.read(now)
         news = {one.name for one in said if self.reconciler.take_beat(one.name, one.beat)}
         self._beaten |= {one.name for one in said} - news
+        self.reconciler.tally.beats += len(said)
         if news:
             self.reconciler.run_pass(news)
         if flooded:

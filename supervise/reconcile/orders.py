@@ -74,6 +74,12 @@ async def _rows(daemon: Daemon, request: Request, send: Send) -> Any:
     return {"reconciler": info(daemon), "rows": [row_json(row) for row in chosen]}
 
 
+async def _metrics(daemon: Daemon, request: Request, send: Send) -> Any:
+    """How we and the agents are in numbers, as Prometheus reads them."""
+    text, _ = await daemon.metrics.text()
+    return text.decode()
+
+
 async def _events(daemon: Daemon, request: Request, send: Send) -> Any:
     limit = request.args.get("limit", 100)
     most = MOST_EVENTS if request.peer.uid == 0 else MOST_FOR_OTHERS
@@ -298,6 +304,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "info": _info,
     "rows": _rows,
     "events": _events,
+    "metrics": _metrics,
     "watch": _watch,
     "ps": _ps,
     "look": _look,

@@ -55,6 +55,7 @@ from supervise.places import Places
 from supervise.platforms.systemd.units import unit_name
 from supervise.reconcile import presets
 from supervise.reconcile.disk import Disk, with_holds
+from supervise.reconcile.tally import Tally
 from supervise.stores import Change, Memory, Sample, Setting
 
 log = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ class Reconciler:
         self.view_of: Instant | None = None
         """The moment up to which everything that can be known is in here."""
         self.listeners: list[Told] = []
+        self.tally = Tally()
         self.mains: dict[int, str] = {}
         """Agents by the PID of their main process, for a while also of the one before."""
         self._gone: dict[int, timedelta] = {}
@@ -270,6 +272,10 @@ class Reconciler:
     def run_pass(self, names: Collection[str] | None = None) -> None:
         """Decide about these agents (all, if None), and set going what follows."""
         now = self.clock()
+        self._pass(names, now)
+        self.tally.passed(self.clock().monotonic - now.monotonic, everyone=names is None)
+
+    def _pass(self, names: Collection[str] | None, now: Instant) -> None:
         self.disk = with_holds(self.places, self.disk)
         world = self.world()
         decision = decide(world, now=now, only=names)
@@ -302,6 +308,7 @@ class Reconciler:
     def concluded(self, action: Action, outcome: Outcome) -> None:
         """An action has ended: remember what became of it and look again."""
         now = self.clock()
+        self.tally.acted(action.kind, outcome)
         self.acting.discard(action.name)
         self._observe(action.name)
         row = self.rows.get(action.name)
@@ -489,6 +496,7 @@ class Reconciler:
             done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
             done.set_result(True)
             return done
+        self.tally.happened(change.events)
         for listener in self.listeners:
             listener(change.rows, change.events, change.forget)
         return self._commit(change)

@@ -124,6 +124,9 @@ class Store(Protocol):
 
     def pending(self, limit: int) -> Sequence[OutboxItem]: ...
 
+    def depth(self) -> int:
+        """How many items the replica does not have yet."""
+
     def acknowledge(self, ids: Sequence[int]) -> None: ...
 
 

@@ -361,6 +361,12 @@ class Sqlite:
                     items.append(OutboxItem(found["id"], ItemKind(found["kind"]), content))
         return tuple(items)
 
+    def depth(self) -> int:
+        """How much the replica does not have yet."""
+        with told("read", self.path):
+            (found,) = self._db.execute("select count(*) from outbox where host = ?", (self._host,)).fetchone()
+        return int(found)
+
     def acknowledge(self, ids: Sequence[int]) -> None:
         """The replica has these. A row that has changed since has another number, and stays."""
         with self._transaction("write to"):

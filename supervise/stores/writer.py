@@ -142,6 +142,11 @@ class Writer:
         nothing: Sequence[OutboxItem] = ()
         return await self._ask(lambda: self._from_file(lambda store: store.pending(limit), nothing), nothing)
 
+    async def outbox_depth(self) -> int | None:
+        """How much the replica does not have yet; None where nobody can tell now."""
+        unknown: int | None = None
+        return await self._ask(lambda: self._from_file(lambda store: store.depth(), unknown), unknown)
+
     async def acknowledge(self, ids: Sequence[int]) -> None:
         await self._ask(lambda: self._from_file(lambda store: store.acknowledge(ids), None), None)
 

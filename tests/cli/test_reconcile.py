@@ -73,3 +73,34 @@ def test_beside_another_reconciler_none_begins_and_none_writes(
     assert f"cannot keep your agents: another reconciler does (PID {os.getpid()})" in answer.err
     assert not there.store.exists()
     assert not there.control.exists()
+
+
+# --- Metrics ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "why"),
+    [
+        ("0.0.0.0:9750", "whoever reaches 0.0.0.0:9750 reads the names and states of all agents, for no password"),
+        ("9750", "'9750' is not HOST:PORT"),
+    ],
+)
+def test_metrics_for_everybody_are_refused_unless_that_is_meant(
+    supervise: Supervise, there: Places, endpoint: str, why: str
+) -> None:
+    answer = supervise("reconcile", "--user", "--metrics-listen", endpoint)
+    assert answer.code == ExitCode.USAGE
+    assert f"--metrics-listen: {why}" in answer.err
+    with alone(there):  # what is meant gets further
+        meant = supervise("reconcile", "--user", "--metrics-listen", "0.0.0.0:9750", "--metrics-public")
+    assert "another reconciler" in meant.err
+
+
+def test_the_metrics_are_printed_as_they_are(supervise: Supervise, there: Places) -> None:
+    with served(there.control, metrics="supervise_store_up 1.0\n"):
+        answer = supervise("metrics", "--user")
+    assert (answer.code, answer.out) == (ExitCode.OK, "supervise_store_up 1.0\n")
+
+
+def test_where_no_reconciler_runs_there_are_no_metrics(supervise: Supervise, there: Places) -> None:
+    assert supervise("metrics", "--user").code == ExitCode.UNREACHABLE

@@ -81,7 +81,7 @@ def test_keys_of_later_parts_are_read(tmp_path: Path) -> None:
         TEXT
         + """\
 supabase: {url: "https://x.supabase.co", key: file:/etc/supervise/key, tables: {agent_status: public.agents}}
-reconciler: {intervals: {resync: 60s}, retention: {events: 90d}, remote_control: true}
+reconciler: {intervals: {resync: 60s}, retention: {events: 90d}, remote_control: true, metrics_listen: "[::1]:9750"}
 web: {listen: "[::]:80", base_url: "https://x", token_file: t, tls_cert: c, tls_key: k, behind_proxy: true}
 alerts:
   - {slack: file:hook, hold_down: 0, min_status: warning, agents: [market_data], tags: [a], repeat: 4h}
@@ -95,6 +95,7 @@ alerts:
     assert config.reconciler.intervals == {"resync": timedelta(minutes=1)}
     assert (config.reconciler.retention.events, config.reconciler.retention.samples) == (timedelta(days=90), None)
     assert config.reconciler.remote_control
+    assert config.reconciler.metrics_listen == "[::1]:9750"
     assert (config.web.listen, config.web.behind_proxy) == ("[::]:80", True)
     assert [alert.hold_down for alert in config.alerts] == [timedelta(0), timedelta(seconds=30), timedelta(seconds=30)]
     assert config.alerts[1].email == ("a@b.c", "d@e.f")

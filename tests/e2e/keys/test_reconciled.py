@@ -11,7 +11,7 @@ import pytest
 from supervise.model import Scope
 from tests.e2e.keys.catalogue import shows
 from tests.e2e.keys.fleet import Fleet
-from tests.lab import eventually
+from tests.lab import Completed, eventually
 
 pytestmark = pytest.mark.lab
 
@@ -28,6 +28,8 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[2])), Receiver).serve_forever()
 """
+METRICS = {Scope.SYSTEM: 9921, Scope.USER: 9922}
+FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())"
 PORTS = {Scope.SYSTEM: 9911, Scope.USER: 9912}
 
 
@@ -149,9 +151,10 @@ def moving(fleet: Fleet) -> Iterator[Fleet]:
     fleet.supervise("uninstall", "--yes", "-p", "moving", check=False)
 
 
-def install(fleet: Fleet, agents: str, top: str = "") -> None:
-    fleet.write("moving.yaml", fleet.file(agents, "moving") + top)
-    fleet.supervise("install", "--start", "-f", f"{fleet.folder}/moving.yaml")
+def install(fleet: Fleet, agents: str, top: str = "", *, reconciler: str = "", check: bool = True) -> Completed:
+    text = fleet.file(agents, "moving").replace("reconciler: {", f"reconciler: {{{reconciler}")
+    fleet.write("moving.yaml", text + top)
+    return fleet.supervise("install", "--start", "-f", f"{fleet.folder}/moving.yaml", check=check)
 
 
 @shows("renamed_from")
@@ -190,6 +193,25 @@ def test_a_trouble_is_told_once_and_its_end_too(fleet: Fleet, moving: Fleet) -> 
     finally:
         fleet.lab.run("pkill", "-f", f"receiver.py {heard}")
         receiver.wait()
+
+
+@shows("reconciler.metrics_listen", "reconciler.metrics_public")
+def test_the_metrics_are_served_where_the_project_says_and_nowhere_any_more_without(
+    fleet: Fleet, moving: Fleet
+) -> None:
+    port = METRICS[fleet.scope]
+    agents = "  steady: {}"
+
+    def served() -> str:
+        return fleet.lab.run("/usr/bin/python3", "-c", FETCH, f"http://127.0.0.1:{port}/metrics", check=False).stdout
+
+    written = f"metrics_listen: '0.0.0.0:{port}', "
+    refused = install(moving, agents, reconciler=written, check=False)
+    assert "metrics_public: true if that is meant" in refused.stderr
+    install(moving, agents, reconciler=f"{written}metrics_public: true, ")
+    eventually(lambda: 'supervise_agent_up{agent="steady",project="moving"} 1.0' in served(), "its metrics")
+    install(moving, agents)
+    eventually(lambda: served() == "", "nobody to listen there any more")
 
 
 @shows(
