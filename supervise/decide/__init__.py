@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 
 from supervise.decide import network
-from supervise.decide.events import death_event, host_event, status_event
+from supervise.decide.events import death_event, host_event, restart_event, status_event
 from supervise.decide.health import FULL, USUAL, score
 from supervise.decide.judge import (
     AS_WANTED,
@@ -43,6 +43,7 @@ from supervise.model import (
     Decision,
     Event,
     Instant,
+    IntentKind,
     Observation,
     Past,
     Phase,
@@ -288,16 +289,40 @@ def _worth_it(old: datetime | None, new: datetime | None, watchdog: timedelta | 
 
 
 def _events(last: StatusRow | None, row: StatusRow, case: Case, unit: UnitState | None) -> tuple[Event, ...]:
+    """What changed, after what was over before anybody looked."""
     at = fact_time(last, unit, case.now)
-    if last is None or (last.status, last.reason, last.observed_reason) != (
-        row.status,
-        row.reason,
-        row.observed_reason,
-    ):
-        return (status_event(last, row, at=at, intent=case.intent),)
-    if unit and last.incarnation != row.incarnation and row.past.deaths[-1:] > last.past.deaths[-1:]:
-        return (death_event(row, unit, at=unit.left_active or at),)
-    return ()
+    if last is None:
+        return (status_event(None, row, at=at, intent=case.intent),)
+    died = unit is not None and _died_unseen(last, row, unit, case)
+    unseen = (death_event(last, row, unit, at=unit.left_active or at),) if unit and died else ()
+    shown_before = (last.status, last.reason, last.observed_reason)
+    if shown_before != (row.status, row.reason, row.observed_reason):
+        return (*unseen, status_event(last, row, at=at, intent=case.intent))
+    if unit and not died and _restarted_unseen(last, row, unit, case):
+        return (restart_event(row, unit, at=at),)
+    return unseen
+
+
+def _died_unseen(last: StatusRow, row: StatusRow, unit: UnitState, case: Case) -> bool:
+    """Whether its manager has begun a new life of it, and nobody has seen the one before end."""
+    if not _lives_anew(last, row, case):
+        return False
+    return unit.restarts > last.restarts and last.past.counted != last.incarnation
+
+
+def _restarted_unseen(last: StatusRow, row: StatusRow, unit: UnitState, case: Case) -> bool:
+    """Whether it runs in a new life that neither its manager nor we have begun, nor anybody who has told us."""
+    if not _lives_anew(last, row, case) or unit.phase is not Phase.ACTIVE or last.past.asked:
+        return False
+    intent = case.intent if case.intent and case.intent.kind is IntentKind.START else None
+    told = intent is not None and last.started_at is not None and intent.at >= last.started_at
+    return unit.restarts <= last.restarts and not told
+
+
+def _lives_anew(last: StatusRow, row: StatusRow, case: Case) -> bool:
+    if case.spec.schedule or last.boot != row.boot:
+        return False
+    return last.incarnation not in (None, row.incarnation)
 
 
 def _moments(case: Case, unit: UnitState | None, row: StatusRow, due: timedelta | None) -> Iterator[timedelta]:

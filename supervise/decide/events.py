@@ -46,18 +46,33 @@ def status_event(last: StatusRow | None, row: StatusRow, *, at: datetime, intent
     )
 
 
-def death_event(row: StatusRow, unit: UnitState, *, at: datetime) -> Event:
+def death_event(last: StatusRow, row: StatusRow, unit: UnitState, *, at: datetime) -> Event:
     """Of a death that was over before anybody looked: its cause is gone with it."""
     return Event(
         id=_id(row.name, row.boot, row.incarnation, at, "death", unit.restarts),
         name=row.name,
         at=at,
         kind=EventKind.DEATH,
-        before=row.status,
-        after=row.status,
+        before=last.status,
+        after=last.status,
         reason=Reason.CRASHED.value,
         message=f"It died and was started again by systemd (restart {unit.restarts}).",
         by=MANAGER,
+    )
+
+
+def restart_event(row: StatusRow, unit: UnitState, *, at: datetime) -> Event:
+    """Of a restart by hand that was over before anybody looked, and of which nobody has told us."""
+    return Event(
+        id=_id(row.name, row.boot, row.incarnation, "restart"),
+        name=row.name,
+        at=at,
+        kind=EventKind.ORDER,
+        before=row.status,
+        after=row.status,
+        reason="restart",
+        message=f"It has a new process, PID {unit.pid}, and its manager did not start that by itself.",
+        by=SOMEBODY,
     )
 
 

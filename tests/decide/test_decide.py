@@ -12,6 +12,7 @@ from supervise.decide import FULL, concluded
 from supervise.model import (
     Action,
     ActionKind,
+    AgentSpec,
     Beat,
     Decision,
     EventKind,
@@ -47,10 +48,10 @@ WRITTEN = HeartbeatLimits(minutes(1), minutes(5), written=True)
 GIVEN_UP: dict[str, Any] = {"phase": Phase.FAILED, "gave_up": True}
 
 
-def running() -> Host:
+def running(agent: AgentSpec = AGENT, **unit: Any) -> Host:
     """A host whose one agent has just been seen to run."""
-    host = Host(AGENT)
-    host.sees(alive())
+    host = Host(agent)
+    host.sees(alive(**unit))
     return host
 
 
@@ -309,7 +310,56 @@ def test_a_start_by_a_person_is_no_death() -> None:
     host = running()
     host.sees(dead())
     host.sees(alive("b", restarts=1))
-    assert host.sees(alive("c"), at=after(minutes(1))).events == ()
+    (event,) = host.sees(alive("c", start=after(seconds(50))), at=after(minutes(1))).events
+    assert (event.kind, event.reason, event.by) == (EventKind.ORDER, "restart", "somebody")
+    assert (event.before, event.after) == (Status.RUNNING, Status.RUNNING)
+    assert host.row().past.deaths == ()
+
+
+def test_a_start_by_a_person_is_told_once() -> None:
+    """What they have told us of, and what we have done ourselves, is in the timeline already."""
+    for wish in (IntentKind.START, IntentKind.STOP):
+        host = running()
+        host.learns(
+            intents={"sma": Intent(wish, "sma", "ada", NOON + seconds(1), NOW.boot, after(seconds(1)).monotonic)}
+        )
+        told = host.sees(alive("b", start=after(seconds(2))), at=after(minutes(1))).events
+        assert [one.reason for one in told] == ([] if wish is IntentKind.START else ["restart"])
+    host = running()
+    host.learns(rows={"sma": replace(host.row(), past=replace(host.row().past, asked=True))})
+    assert host.sees(alive("b", start=after(seconds(2))), at=after(minutes(1))).events == ()
+
+
+def test_a_counter_that_was_reset_hides_no_restart() -> None:
+    """`systemctl reset-failed` sets it to 0."""
+    host = running(restarts=3)
+    (event,) = host.sees(alive("b", start=after(seconds(2)), restarts=1), at=after(minutes(1))).events
+    assert event.reason == "restart"
+
+
+def test_a_death_that_nobody_saw_is_told_before_what_came_of_it() -> None:
+    host = running()
+    born = alive("b", phase=Phase.STARTING, start=after(seconds(9)), left_active=NOON + seconds(8), restarts=1)
+    died, starts = host.sees(born, at=after(minutes(1))).events
+    assert (died.kind, died.at, died.before, died.after) == (
+        EventKind.DEATH,
+        NOON + seconds(8),
+        Status.RUNNING,
+        Status.RUNNING,
+    )
+    assert (starts.kind, starts.before, starts.after) == (EventKind.STATUS, Status.RUNNING, Status.STARTING)
+
+
+def test_a_death_that_was_seen_is_told_once() -> None:
+    host = running()
+    (died,) = host.sees(dead(at=after(seconds(1))), at=after(seconds(1))).events
+    (again,) = host.sees(alive("b", phase=Phase.STARTING, restarts=1), at=after(seconds(2))).events
+    assert (died.after, again.after) == (Status.ERROR, Status.STARTING)
+
+
+def test_the_runs_of_a_job_are_no_restarts() -> None:
+    host = running(spec(schedule=Schedule(("daily",))))
+    assert host.sees(alive("b", start=after(seconds(9))), at=after(minutes(1))).events == ()
 
 
 def test_a_stop_is_told_with_who_asked_for_it() -> None:
