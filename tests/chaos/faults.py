@@ -21,8 +21,20 @@ SCAN = False
 SCANNER = "supervise-scan.service"
 DEATH = "death"
 """A kind of event: it died, and was started again before its status could change."""
+RESTART = "restart"
+"""It was started anew by a person, in between two looks of the reconciler."""
 DEATHS = frozenset(
-    {DEATH, "Crashed", "CrashLooping", "Exited", "ExitedCleanly", "Quarantined", "StartTimeout", "WatchdogExpired"}
+    {
+        DEATH,
+        RESTART,
+        "Crashed",
+        "CrashLooping",
+        "Exited",
+        "ExitedCleanly",
+        "Quarantined",
+        "StartTimeout",
+        "WatchdogExpired",
+    }
 )
 STOPS = frozenset({"StoppedByOperator", "Held"})
 """What a death may be told as too, in the midst of a stop."""
@@ -97,7 +109,7 @@ def _beats(member: Member) -> bool:
 
 
 _deadly = partial(Fault, ends=True, leaves=DEATHS | STOPS, lasts=(1.0, 3.0))
-_stop = partial(Fault, ends=True, wants="down", lasts=(2.0, 5.0), settles=3.0)
+_stop = partial(Fault, ends=True, wants="down", leaves=STOPS | {"Stopping"}, lasts=(2.0, 5.0), settles=3.0)
 _copied = partial(Fault, undo=_end_copy, lasts=(4.0, 8.0))
 _host = partial(Fault, of_host=True)
 
@@ -110,28 +122,33 @@ _ALL = (
     _deadly("exit_0", 8, sent(program.EXIT_0)),
     _deadly("exit_3", 8, sent(program.EXIT_3)),
     _deadly("leave_child", 4, sent(program.LEAVE_CHILD), forks=True, befalls=_is_python),
-    _deadly("leave_stubborn_child", 2, sent(program.LEAVE_STUBBORN_CHILD), forks=True, befalls=_is_python, settles=5.0),
+    _deadly(
+        "leave_stubborn_child",
+        2,
+        sent(program.LEAVE_STUBBORN_CHILD),
+        forks=True,
+        befalls=_is_python,
+        settles=5.0,
+        leaves=DEATHS | STOPS | {"Stopping"},
+    ),
     Fault("setsid_grandchild", 4, sent(program.GRANDCHILD), forks=True, befalls=_is_python),
     _stop(
         "systemctl_stop",
         6,
         told("systemctl stop {unit}"),
         told("systemctl reset-failed {unit}; systemctl start {unit}"),
-        leaves=frozenset({"StoppedByOperator"}),
     ),
     _stop(
         "supervise_stop",
         6,
         told("supervise stop {name}"),
         told("supervise start {name}"),
-        leaves=frozenset({"StoppedByOperator"}),
     ),
     _stop(
         "hold",
         6,
         told("supervise hold {name} --reason chaos"),
         told("supervise release {name} --start"),
-        leaves=frozenset({"Held"}),
     ),
     Fault(
         "edit",

@@ -44,6 +44,8 @@ PROPERTIES = (
     "WatchdogUSec",
 )
 UNARMED = ("0", "infinity")
+MAKERS = frozenset({"supervise-reconciler.service", "supervise-scan.service", "dbus.service"})
+"""With systemd itself they make rows true."""
 UNIT = re.compile(r"[^/]+\.(?:service|scope)")
 
 
@@ -83,6 +85,8 @@ class Census:
     outside: Mapping[str, tuple[Process, ...]]
     elsewhere: tuple[Process, ...]
     """Those with some agent's command line in a directory that is no agent's."""
+    waited: Mapping[tuple[int, float], float]
+    """Of those that make rows true: the seconds that each has waited for a processor in its life."""
 
 
 class Look:
@@ -106,8 +110,10 @@ class Look:
     def census(self) -> Census:
         inside: defaultdict[str, list[Process]] = defaultdict(list)
         outside: defaultdict[str, list[Process]] = defaultdict(list)
-        elsewhere = []
+        elsewhere, waited = [], {}
         for one in self._processes():
+            if one.pid == 1 or one.unit in MAKERS:
+                waited[one.life] = self._waited(one.pid)
             if name := self._by_unit.get(one.unit):
                 inside[name].append(one)
             elif name := self._by_argv.get(one.argv):
@@ -119,6 +125,7 @@ class Look:
             {name: tuple(found) for name, found in inside.items()},
             {name: tuple(found) for name, found in outside.items()},
             tuple(elsewhere),
+            waited,
         )
 
     def facts(self, names: Collection[str], census: Census, *, begin: float) -> Iterator[tuple[str, Facts]]:
@@ -188,6 +195,13 @@ class Look:
             )
         except (FileNotFoundError, ProcessLookupError):
             return None
+
+    def _waited(self, pid: int) -> float:
+        """proc(5): the second figure of schedstat, in nanoseconds; that of the main thread."""
+        try:
+            return int(self._read(str(pid), "schedstat").split()[1]) / 1e9
+        except (FileNotFoundError, ProcessLookupError):
+            return 0.0
 
     def _read(self, pid: str, what: str) -> str:
         descriptor = os.open(f"{pid}/{what}", os.O_RDONLY, dir_fd=self._proc)

@@ -160,7 +160,7 @@ class Oracle:
             self._ended(history, before, facts)
 
     def _ended(self, history: History, before: Facts, facts: Facts) -> None:
-        exited = facts.unit.exited if facts.unit.exited > before.unit.started else facts.begin
+        exited = facts.unit.exited if facts.unit.exited > before.unit.started else facts.end
         life = Life(before.unit.pid, before.unit.started, min(exited, facts.end))
         explained = history.explained(life)
         history.lives.append(life)

@@ -1,12 +1,15 @@
-"""How long the whole machine stood still: a thread that wants to wake every 20 ms notes when it could not.
+"""How long the machine stood still, or was too busy with others: a bound that was missed for it is nobody's lie.
 
-A bound that was missed in such a time was missed by the machine.
+A thread that wants to wake every 20 ms notes when it could not; and the kernel counts how long those that make rows
+true (systemd, the bus, the reconciler) were ready to run and got no processor.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
 
 BEAT = 0.02
 STALL = 0.1
@@ -37,3 +40,28 @@ class Pulse(threading.Thread):
     @property
     def total(self) -> float:
         return sum(last - first for first, last in tuple(self._stalls))
+
+
+class Waits:
+    """Look by look, the seconds that each process has waited for a processor in its life."""
+
+    def __init__(self) -> None:
+        self._at: list[float] = [0.0]
+        self._total: list[float] = [0.0]
+        self._last: dict[tuple[int, float], float] = {}
+
+    def note(self, at: float, waited: Mapping[tuple[int, float], float]) -> None:
+        more = sum(seconds - self._last.get(life, 0.0) for life, seconds in waited.items())
+        self._last = dict(waited)
+        self._total.append(self._total[-1] + max(more, 0.0))
+        self._at.append(at)
+
+    def between(self, begin: float, end: float) -> float:
+        """At most so long as it is, since two may wait at once."""
+        first = max(bisect_right(self._at, begin) - 1, 0)
+        last = min(bisect_left(self._at, end), len(self._at) - 1)
+        return min(self._total[last] - self._total[first], end - begin)
+
+    @property
+    def total(self) -> float:
+        return self._total[-1]

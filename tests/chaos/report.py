@@ -34,7 +34,11 @@ def _lines(result: Result, command: str) -> Iterator[str]:
     load = statistics.mean(result.loads or [0])
     yield (
         f"{result.oracle.looks} looks in {result.took:.0f} s, the slowest {result.slowest_look * 1000:.0f} ms; "
-        f"mean load {load:.1f}; the machine stood still for {result.stalled:.1f} s, which count for nothing."
+        f"mean load {load:.1f}."
+    )
+    yield (
+        f"The machine stood still for {result.stalled:.1f} s, and systemd, the bus and the reconciler waited "
+        f"{result.waited:.1f} s for a processor: such seconds count for nothing."
     )
     yield ""
     yield "The longest:"

@@ -20,7 +20,7 @@ from tests.chaos.look import Census, Look, lives
 from tests.chaos.machine import CONTROL, Hands, prepare
 from tests.chaos.oracle import Oracle
 from tests.chaos.plan import Step
-from tests.chaos.pulse import Pulse
+from tests.chaos.pulse import Pulse, Waits
 from tests.lab import Lab, eventually
 
 TICK = 0.05
@@ -44,6 +44,7 @@ class Result:
     board: Board
     took: float
     stalled: float
+    waited: float
     loads: Sequence[float]
     slowest_look: float
 
@@ -60,8 +61,8 @@ class Watching:
     oracle: Oracle
     histories: Mapping[str, History]
     host: Sequence[Act]
+    waits: Waits
     slowest: float = 0.0
-    copies: Census | None = None
     _looked: dict[str, float] = field(default_factory=dict)
     _seen: dict[str, frozenset[tuple[int, float]]] = field(default_factory=dict)
     _restless: set[str] = field(default_factory=set)
@@ -69,7 +70,8 @@ class Watching:
     def once(self) -> dict[str, Facts]:
         """One look at all that are in motion; gives what was seen."""
         begin = time.monotonic()
-        census = self.copies = self.look.census()
+        census = self.look.census()
+        self.waits.note(begin, census.waited)
         chosen = [name for name in self.histories if self._is_due(name, census, begin)]
         found = dict(self.look.facts(chosen, census, begin=begin))
         wall, counted_from = time.time(), self._counted_from(begin)
@@ -99,11 +101,10 @@ class Watching:
         )
 
     def _counted_from(self, now: float) -> tuple[float, float]:
-        """Between which moments that lies from which on silence counts: since a flood, or the reconciler's return."""
-        deafening = [act for act in tuple(self.host) if act.deafens]
-        least = [act.begin for act in deafening]
-        most = [act.end or now for act in deafening]
-        most += [end or now for _, end in tuple(self.oracle.board.away)]
+        """Between which moments that lies from which on silence counts: the reconciler's return, perhaps a flood."""
+        away = tuple(self.oracle.board.away)
+        least = [begin for begin, _ in away]
+        most = [end or now for _, end in away] + [act.end or now for act in tuple(self.host) if act.deafens]
         return max(least, default=0.0), max(most, default=0.0)
 
 
@@ -120,7 +121,8 @@ class Run:
         self.board = Board(told)
         self.pulse = Pulse()
         self.hands = Hands(lab)
-        self.oracle = Oracle(self.board, self.histories, host=self.host, stalled=self.pulse.stalled, scanned=SCAN)
+        self.waits = Waits()
+        self.oracle = Oracle(self.board, self.histories, host=self.host, stalled=self.stalled, scanned=SCAN)
         self._tell = tell
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._ended = threading.Event()
@@ -132,7 +134,7 @@ class Run:
         prepare(self.lab, list(self.members.values()))
         path = self.lab.path(CONTROL)
         look = Look(self.lab, list(self.members.values()))
-        self.watching = Watching(look, self.oracle, self.histories, self.host)
+        self.watching = Watching(look, self.oracle, self.histories, self.host, self.waits)
         reader, watcher = Reader(self.board, path), threading.Thread(target=self._watch, daemon=True)
         for thread in (self.pulse, reader, watcher):
             thread.start()
@@ -153,7 +155,12 @@ class Run:
             raise self._broken[0]
         acts = [*self.host, *(act for one in self.histories.values() for act in one.acts)]
         took = time.monotonic() - begin
-        return Result(self.oracle, acts, self.board, took, self.pulse.total, self._loads, self.watching.slowest)
+        waited, slowest = self.waits.total, self.watching.slowest
+        return Result(self.oracle, acts, self.board, took, self.pulse.total, waited, self._loads, slowest)
+
+    def stalled(self, begin: float, end: float) -> float:
+        """The seconds of a span that the machine had no time for us."""
+        return max(self.pulse.stalled(begin, end), self.waits.between(begin, end))
 
     # --- Looking ------------------------------------------------------------------------------------------------------
 
@@ -287,7 +294,7 @@ class Run:
         """When nobody answered for too long."""
         now = time.monotonic()
         spans = [(begin, end or now) for begin, end in self.board.away]
-        return [(begin, end) for begin, end in spans if end - begin - self.pulse.stalled(begin, end) > seconds(AWAY)]
+        return [(begin, end) for begin, end in spans if end - begin - self.stalled(begin, end) > seconds(AWAY)]
 
 
 def _stays_down(fault: Fault, member: Member) -> bool:

@@ -12,6 +12,7 @@ from tests.chaos.crew import Kind, Member
 from tests.chaos.facts import Facts, Process, Unit
 from tests.chaos.history import Act, History
 from tests.chaos.oracle import Oracle
+from tests.chaos.pulse import Waits
 from tests.chaos.test_truth import COPY, FAILED, REST, RUNS, down, row
 
 NAME = "plain_0"
@@ -183,3 +184,15 @@ def test_what_was_stopped_and_started_is_stopped_no_more(scene: Scene) -> None:
     scene.done("start", at=1003.0, wants="up")
     assert scene.history.stopped(1003.02) is None
     assert scene.history.stopped(1004.0) is False
+
+
+def test_who_waits_for_a_processor_is_waited_for() -> None:
+    waits = Waits()
+    waits.note(10.0, {(1, 0.0): 5.0})
+    waits.note(11.0, {(1, 0.0): 5.25, (7, 10.5): 0.25})
+    waits.note(12.0, {(1, 0.0): 5.25})
+    assert waits.between(10.0, 11.0) == 0.5
+    assert waits.between(10.2, 10.9) == 0.5
+    assert waits.between(10.2, 10.3) == pytest.approx(0.1)
+    assert waits.between(11.0, 12.0) == 0
+    assert waits.between(20.0, 21.0) == 0

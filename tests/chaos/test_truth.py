@@ -106,7 +106,7 @@ LIES: dict[str, tuple[dict[str, Any], Facts, dict[str, Any], str]] = {
     "what hangs for longer than its watchdog is running": (
         row(),
         facts(replace(RUNS, pinged=NOW - 2.1)),
-        {"kind": KIND["beats"]},
+        {"kind": KIND["beats"], "silent": (NOW - 2.1, NOW - 2.0)},
         WATCHDOG,
     ),
     "what is silent is running": (row(), facts(), {"kind": KIND["silent"], "silent": (983.0, 988.5)}, SILENCE),
@@ -140,6 +140,11 @@ def test_a_lie_is_seen(lie: str) -> None:
 TRUTHS: dict[str, tuple[dict[str, Any], Facts, dict[str, Any]]] = {
     "it runs": (row(), facts(), {}),
     "it runs and beats": (row(), facts(), {"kind": KIND["beats"]}),
+    "it pings, and systemd has not read that yet": (
+        row(),
+        facts(replace(RUNS, pinged=NOW - 2.1)),
+        {"kind": KIND["beats"]},
+    ),
     "somebody stopped it": (down("stopped", "StoppedByOperator"), facts(REST), {"stopped": True}),
     "somebody stopped it, and it exited 1": (
         down("stopped", "StoppedByOperator", "failed"),

@@ -70,7 +70,9 @@ def words(facts: Facts, known: Known) -> frozenset[Word]:
 def overdue(facts: Facts, known: Known) -> bool:
     """Whether it hangs for longer than its watchdog, and so cannot be running any more."""
     watchdog, pinged = known.kind.watchdog, facts.unit.pinged
-    return bool(watchdog and pinged and facts.unit.phase == "active" and facts.end - pinged > watchdog)
+    if known.silent is None or facts.unit.phase != "active":
+        return False
+    return bool(watchdog and pinged and facts.end - pinged > watchdog)
 
 
 def _complaints(row: Row, facts: Facts, known: Known, wall: float) -> Iterator[Complaint]:
