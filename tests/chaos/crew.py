@@ -35,6 +35,10 @@ class Kind:
     """Seconds of silence after which it is warned of, and restarted by the reconciler."""
     loop: int | None = None
     """So many deaths and it is taken out of service."""
+    ends_copies: bool = False
+    """Copies of its own user are ended."""
+    loose: bool = False
+    """Its children stay when it is stopped."""
 
     @property
     def beats(self) -> bool:
@@ -59,6 +63,8 @@ KINDS = (
     Kind("looping", {"restart": {"delay": "200ms", "loop": "3 in 1min"}}, loop=3),
     Kind("once", {"restart": {"policy": "on-failure", "delay": "300ms"}}, policy="on-failure"),
     Kind("never", {"restart": {"policy": "never"}}, policy="never"),
+    Kind("guarded", {"hidden": "stop"}, ends_copies=True),
+    Kind("loose", {"systemd": {"Service": {"KillMode": "process"}}}, loose=True),
 )
 
 

@@ -16,8 +16,6 @@ from tests.chaos.crew import ELSEWHERE, FOLDER, OWNER, STRANGER, Member
 from tests.chaos.look import drop_in
 from tests.chaos.machine import KEPT, RECONCILER, STATE, Hands
 
-SCAN = False
-"""Whether `supervise-scan.service` is there, without which nobody finds copies while all runs."""
 SCANNER = "supervise-scan.service"
 DEATH = "death"
 """A kind of event: it died, and was started again before its status could change."""
@@ -67,7 +65,6 @@ class Fault:
     leaves: frozenset[str] = frozenset()
     claimed: bool = False
     """The copy ends by itself where the agent's library finds that it is the second."""
-    needs_scan: bool = False
 
     @property
     def undone(self) -> bool:
@@ -110,7 +107,8 @@ def _beats(member: Member) -> bool:
 
 _deadly = partial(Fault, ends=True, leaves=DEATHS | STOPS, lasts=(1.0, 3.0))
 _stop = partial(Fault, ends=True, wants="down", leaves=STOPS | {"Stopping"}, lasts=(2.0, 5.0), settles=3.0)
-_copied = partial(Fault, undo=_end_copy, lasts=(4.0, 8.0))
+_copied = partial(Fault, undo=_end_copy, lasts=(6.0, 10.0), claimed=True)
+_told_of = frozenset({"DuplicateProcess", "HiddenProcess"})
 _host = partial(Fault, of_host=True)
 
 _ALL = (
@@ -158,9 +156,9 @@ _ALL = (
         lasts=(6.0, 9.0),
         leaves=frozenset({"Drift"}),
     ),
-    _copied("copy_elsewhere", 4, partial(_copy, user=OWNER, directory=ELSEWHERE), befalls=_is_python, claimed=True),
-    _copied("copy", 6, partial(_copy, user=OWNER, directory=FOLDER), needs_scan=True, claimed=True),
-    _copied("copy_of_stranger", 4, partial(_copy, user=STRANGER, directory=FOLDER), needs_scan=True, claimed=True),
+    _copied("copy_elsewhere", 4, partial(_copy, user=OWNER, directory=ELSEWHERE), befalls=_is_python),
+    _copied("copy", 8, partial(_copy, user=OWNER, directory=FOLDER), leaves=_told_of),
+    _copied("copy_of_stranger", 5, partial(_copy, user=STRANGER, directory=FOLDER), leaves=_told_of),
     _host(
         "kill_reconciler",
         5,
@@ -171,7 +169,6 @@ _ALL = (
         "kill_scan",
         3,
         lambda hands, member, lasts: hands.run(f"systemctl kill -s KILL {SCANNER}"),
-        needs_scan=True,
     ),
     _host("daemon_reload", 4, lambda hands, member, lasts: hands.run("systemctl daemon-reload")),
     _host(
@@ -183,4 +180,4 @@ _ALL = (
     ),
     _host("flood", 2, _flood, deafens=True),
 )
-FAULTS: Mapping[str, Fault] = {one.name: one for one in _ALL if SCAN or not one.needs_scan}
+FAULTS: Mapping[str, Fault] = {one.name: one for one in _ALL}

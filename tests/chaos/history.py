@@ -68,14 +68,13 @@ class History:
     given_up: float | None = None
     """When it was last seen failed, or down without anybody's order."""
 
-    def known(self, facts: Facts, *, counted_from: tuple[float, float] = (0.0, 0.0), scanned: bool = True) -> Known:
+    def known(self, facts: Facts, *, counted_from: tuple[float, float] = (0.0, 0.0)) -> Known:
         """What is known of it at the moment of a look. `counted_from`: silence before these moments says nothing."""
         return Known(
             kind=self.member.kind,
             stopped=self.stopped(facts.end),
             silent=self._silent(facts, counted_from),
             may_loop=self.may_loop(facts.end),
-            scanned=scanned,
         )
 
     def stopped(self, at: float) -> bool | None:
@@ -108,6 +107,7 @@ class History:
 
     def forked(self, since: float) -> bool:
         """Whether it was made to have children, of which some may be left."""
+        since = 0.0 if self.member.kind.loose else since
         return any(act.forks and (act.end or since) >= since - STOP for act in tuple(self.acts))
 
     def may_be_down(self, at: float) -> bool:

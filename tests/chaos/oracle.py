@@ -30,8 +30,9 @@ class Wrong:
 
     name: str
     fault: str
-    begin: float
     length: float
+    stalled: float
+    """So much of it the machine had no time for us."""
     what: str = ""
 
 
@@ -71,7 +72,6 @@ class Oracle:
         *,
         host: Sequence[Act] = (),
         stalled: Callable[[float, float], float] = lambda begin, end: 0.0,
-        scanned: bool = True,
     ) -> None:
         self.board = board
         self.histories = histories
@@ -80,7 +80,6 @@ class Oracle:
         self.findings: list[Finding] = []
         self.looks = 0
         self._stalled = stalled
-        self._scanned = scanned
         self._before: dict[str, Facts] = {}
         self._open: dict[str, Open] = {}
         self._doubles: dict[str, frozenset[tuple[int, float]]] = {}
@@ -103,7 +102,7 @@ class Oracle:
         if before is None or not versions or any(row is None for _, row in versions):
             self._open.pop(name, None)  # nobody says anything, true or not
             return
-        known = history.known(facts, counted_from=counted_from, scanned=self._scanned)
+        known = history.known(facts, counted_from=counted_from)
         wrong = [complaints(row, facts, known, wall=wall) for row in standing(versions)]
         changed = _changed(before, facts, history.member.kind.watchdog)
         if all(wrong):
@@ -136,9 +135,8 @@ class Oracle:
             self._note(name, changed, arrived, ())
 
     def _note(self, name: str, begin: float, end: float, what: tuple[Complaint, ...]) -> None:
-        length = max(end - begin - self._stalled(begin, end), 0.0)
         text = "; ".join(one.text for one in what)
-        self.wrongs.append(Wrong(name, self._fault(name, begin), begin, length, text))
+        self.wrongs.append(Wrong(name, self._fault(name, begin), end - begin, self._stalled(begin, end), text))
 
     def _fault(self, name: str, at: float) -> str:
         """To what a change is put down: the last thing that was done to the agent, or just now to the host."""

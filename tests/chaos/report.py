@@ -38,12 +38,14 @@ def _lines(result: Result, command: str) -> Iterator[str]:
     )
     yield (
         f"The machine stood still for {result.stalled:.1f} s, and systemd, the bus and the reconciler waited "
-        f"{result.waited:.1f} s for a processor: such seconds count for nothing."
+        f"{result.waited:.1f} s for a processor: by such seconds a limit is longer."
     )
     yield ""
     yield "The longest:"
     for one in sorted(result.oracle.wrongs, key=lambda one: -one.length)[:LONGEST]:
-        yield f"  {one.length * 1000:7.1f} ms  {one.name}, after {one.fault}: {one.what or 'the row came late'}"
+        length, stalled = one.length * 1000, one.stalled * 1000
+        what = one.what or "the row came late"
+        yield f"  {length:7.1f} ms, {stalled:.0f} of them stood still:  {one.name}, after {one.fault}: {what}"
     yield ""
     yield "Limits, in seconds:"
     for name, limit in LIMITS.items():

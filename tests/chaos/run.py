@@ -13,7 +13,7 @@ from tests.chaos import ending
 from tests.chaos.board import Board, Reader, Row, as_it_is
 from tests.chaos.crew import KINDS, Member
 from tests.chaos.facts import Facts
-from tests.chaos.faults import FAULTS, SCAN, Fault
+from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.history import Act, History
 from tests.chaos.limits import AWAY, QUIET, seconds
 from tests.chaos.look import Census, Look, lives
@@ -122,7 +122,7 @@ class Run:
         self.pulse = Pulse()
         self.hands = Hands(lab)
         self.waits = Waits()
-        self.oracle = Oracle(self.board, self.histories, host=self.host, stalled=self.stalled, scanned=SCAN)
+        self.oracle = Oracle(self.board, self.histories, host=self.host, stalled=self.stalled)
         self._tell = tell
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._ended = threading.Event()
@@ -252,7 +252,7 @@ class Run:
             hang=fault.hang,
             forks=fault.forks,
             deafens=fault.deafens,
-            leaves=fault.leaves,
+            leaves=frozenset() if fault.claimed and member.kind.beats else fault.leaves,
             uncertain=bool(fault.wants and history and history.may_be_down(time.monotonic())),
         )
         (history.acts if history else self.host).append(act)
@@ -268,9 +268,16 @@ class Run:
         (history.acts if history else self.host).append(undo)
         undo.void = fault.undo(self.hands, member, step.lasts)
         undo.end = act.over = time.monotonic()
-        if undo.void and fault.name.startswith("copy") and not act.ends:
-            text = f"the copy of {fault.name} was ended by somebody"
-            self.oracle.find("wrongly killed", member.name, undo.begin, text)
+        if fault.claimed and not act.ends:
+            self._judge_copy(act, undo, member)
+
+    def _judge_copy(self, act: Act, undo: Act, member: Member) -> None:
+        """A copy is there until it is taken away, but for those of the own user of an agent that ends them."""
+        if act.fault == "copy" and member.kind.ends_copies:
+            if not undo.void and not any(act.begin <= one.begin <= undo.begin for one in tuple(self.host)):
+                self.oracle.find("not ended", member.name, undo.begin, "a copy still runs in spite of hidden: stop")
+        elif undo.void:
+            self.oracle.find("wrongly killed", member.name, undo.begin, f"the {act.fault} was ended by somebody")
 
     def _start_again(self, step: Step, fault: Fault, member: Member) -> None:
         """A person starts what is not started again by itself."""

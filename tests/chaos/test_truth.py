@@ -80,7 +80,7 @@ LIES: dict[str, tuple[dict[str, Any], Facts, dict[str, Any], str]] = {
         {"stopped": True},
         HIDDEN,
     ),
-    "left-overs are not told": (down("stopped", "StoppedByOperator"), facts(REST, inside=(COPY,)), {}, ROW),
+    "left-overs are not told": (down("stopped", "StoppedByOperator"), facts(REST, inside=(COPY,)), {}, HIDDEN),
     "a crash is called an exit": (down("warning", "Exited", "restarting"), facts(WAITS), {}, ROW),
     "a hang is called a crash": (
         down("error", "Crashed", "restarting"),
@@ -170,7 +170,7 @@ TRUTHS: dict[str, tuple[dict[str, Any], Facts, dict[str, Any]]] = {
         facts(outside=(COPY, replace(COPY, pid=98))),
         {},
     ),
-    "a copy that nobody scans for": (row(), facts(outside=(COPY,)), {"scanned": False}),
+    "its left-overs are told": (down("warning", "OrphanProcess"), facts(REST, inside=(COPY,)), {"stopped": True}),
     "its unit was edited": (row("warning", "Drift"), facts(edited=900.0), {}),
     "it is silent": (row("error", "Silent"), facts(), {"kind": KIND["silent"], "silent": (983.0, 988.5)}),
     "it is late": (row("warning", "Late"), facts(), {"kind": KIND["silent"], "silent": (991.0, 992.5)}),

@@ -31,7 +31,7 @@ DUPLICATE, HIDDEN_PROCESS = ("warning", "DuplicateProcess"), ("warning", "Hidden
 AS_WANTED, DRIFTED = ("running", "AsWanted"), ("warning", "Drift")
 STOPPED, QUARANTINED = ("stopped", "StoppedByOperator"), ("error", "Quarantined")
 LOOPING, LATE, SILENT = ("error", "CrashLooping"), ("warning", "Late"), ("error", "Silent")
-BY_SCAN = {"DuplicateProcess", "HiddenProcess"}
+BY_SCAN = {"DuplicateProcess", "HiddenProcess", "OrphanProcess"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,6 @@ class Known:
     """Its last sign of life that counts lies between these moments; None: it gives signs."""
     may_loop: bool = False
     """It has died so often, or was given up before: it may be taken out of service."""
-    scanned: bool = True
-    """There is a scan that finds copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +126,7 @@ def _limit(said: Word, fitting: frozenset[Word]) -> str:
 def _active(facts: Facts, known: Known) -> Iterator[Word]:
     if facts.held is not None:
         yield from (("stopping", "Held"), ("error", "Held"))
-    elif facts.outside and known.scanned:
+    elif facts.outside:
         yield DUPLICATE
     else:
         yield from _running(facts, known)
@@ -154,7 +152,7 @@ def _running(facts: Facts, known: Known) -> Iterator[Word]:
 def _restarting(facts: Facts, known: Known) -> Iterator[Word]:
     if facts.held is not None:
         yield from (("stopping", "Held"), ("error", "Held"))
-    elif facts.outside and known.scanned:
+    elif facts.outside:
         yield HIDDEN_PROCESS
     else:
         yield _ending(facts)
@@ -163,11 +161,11 @@ def _restarting(facts: Facts, known: Known) -> Iterator[Word]:
 
 
 def _down(facts: Facts, known: Known) -> Iterator[Word]:
-    if facts.outside and known.scanned:
+    if facts.outside:
         yield ("error", "Held") if facts.held is not None else HIDDEN_PROCESS
     elif facts.held is not None:
         yield ("stopped", "Held")
-    elif facts.inside and known.scanned:
+    elif facts.inside:
         yield ("warning", "OrphanProcess")
     else:
         if known.stopped is not False:
