@@ -22,7 +22,6 @@ OWN = (Scope.USER,)
 
 LATER = {
     "probes": "the reconciler's probes",
-    "hidden": "the reconciler's scan",
     "supabase": "the replica",
     "reconciler.intervals": "the reconciler",
     "reconciler.remote_control": "the replica",

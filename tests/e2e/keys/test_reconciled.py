@@ -67,6 +67,41 @@ def test_who_owes_a_heartbeat_and_gives_none_is_late_and_then_restarted(fleet: F
     assert "Silent" in reasons(fleet, "pulse", kind="action")
 
 
+def copy_of(fleet: Fleet, seconds: int) -> None:
+    """What the agent runs, started by its owner by hand, and left to itself."""
+    words = ("/usr/bin/python3", "-c", f"import time; time.sleep({seconds})")
+    become = () if fleet.user else ("runuser", "-u", fleet.owner, "--")
+    script = 'cd "$0" && exec setsid "$@" < /dev/null > /dev/null 2>&1'
+    fleet.lab.popen(*become, "sh", "-c", script, fleet.folder, *words, user=fleet.user)
+
+
+def running(fleet: Fleet, seconds: int) -> int:
+    return len(fleet.lab.run("pgrep", "-f", f"^/usr/bin/python3 -c .*sleep.{seconds}", check=False).stdout.split())
+
+
+@shows(
+    "hidden",
+    agents="""
+  shadowed: {command: [/usr/bin/python3, -c, import time; time.sleep(98701)]}
+  unshadowed: {command: [/usr/bin/python3, -c, import time; time.sleep(98702)], hidden: stop}
+""",
+)
+def test_copies_outside_of_units_are_told_and_ended_where_that_is_wanted(fleet: Fleet) -> None:
+    pids = {name: fleet.show(name, "MainPID") for name in ("shadowed", "unshadowed")}
+    for seconds in (98701, 98702):
+        copy_of(fleet, seconds)
+    comes_to_be(fleet, "shadowed", "DuplicateProcess")
+    eventually(lambda: "DuplicateProcess" in reasons(fleet, "unshadowed", kind="action"), "it to be ended")
+    comes_to_be(fleet, "unshadowed", "AsWanted")
+    assert (running(fleet, 98701), running(fleet, 98702)) == (2, 1)
+    assert {name: fleet.show(name, "MainPID") for name in pids} == pids
+    listed = json.loads(fleet.supervise("ps", "shadowed", "--json").stdout)
+    assert sorted(one["class"] for one in listed) == ["duplicate", "managed"]
+    duplicate = next(str(one["pid"]) for one in listed if one["class"] == "duplicate")
+    fleet.lab.run("kill", duplicate)
+    comes_to_be(fleet, "shadowed", "AsWanted", within=1)
+
+
 @shows(
     "quarantine",
     agents="""
