@@ -154,14 +154,14 @@ class Lab:
         environment = dict(ENVIRONMENT)
         become: list[str] = []
         if user:
-            uid = self.path("/etc/passwd").read_text().split(f"\n{user}:")[1].split(":")[1]
+            uid, gid = self.path("/etc/passwd").read_text().split(f"\n{user}:")[1].split(":")[1:3]
             environment |= {
                 "HOME": f"/home/{user}",
                 "USER": user,
                 "XDG_RUNTIME_DIR": f"/run/user/{uid}",
                 "DBUS_SESSION_BUS_ADDRESS": f"unix:path=/run/user/{uid}/bus",
             }
-            become = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--init-groups", "--"]
+            become = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--init-groups", "--"]
         assignments = [f"{name}={value}" for name, value in environment.items()]
         namespaces = ["nsenter", "-t", self.init, "-m", "-p", "-u", "-i", "-n", "-C", "--"]
         return [*namespaces, "env", "-i", *assignments, *become]

@@ -144,6 +144,8 @@ def _behind(last: StatusRow | None, row: StatusRow, intent: Intent | None) -> st
         return US  # its lock has ended
     if row.observed_reason is Reason.STOPPED_BY_OPERATOR:
         return intent.by if intent and _names(row.message, intent) else SOMEBODY
+    if row.observed_reason in (Reason.HIDDEN_PROCESS, Reason.DUPLICATE_PROCESS):
+        return SOMEBODY
     if row.observed_reason in (Reason.QUARANTINED, Reason.CRASH_LOOPING, Reason.NOT_OBSERVED):
         return US
     if row.observed_reason in (Reason.AGENT_ERROR, Reason.AGENT_WARNING, Reason.AGENT_WAITING):

@@ -107,7 +107,8 @@ class Reconciler:
         self._dependents: dict[str, set[str]] = {}
         self._moved: dict[str, timedelta] = {}
         """When each unit last changed: what was seen of its processes before that is no longer so."""
-        self._doubted: frozenset[ProcessId] = frozenset()
+        self._doubted: dict[ProcessId, bool] = {}
+        """Processes of which nobody can tell whose they are, and whether that was told."""
         self.blind = False
         """Whether processes cannot be seen any more."""
         self._commit = commit
@@ -431,9 +432,10 @@ class Reconciler:
         return {*changed, *left}
 
     def _tell_of_doubts(self, doubts: Collection[Doubt]) -> None:
-        """Once of each process that may be an agent's and of which nobody can tell."""
-        new = [doubt for doubt in doubts if doubt.process.id not in self._doubted]
-        self._doubted = frozenset(doubt.process.id for doubt in doubts)
+        """Once of each process that may be an agent's and of which nobody can tell, in two looks: one that is just
+        starting cannot be inspected for a moment."""
+        new = [doubt for doubt in doubts if self._doubted.get(doubt.process.id) is False]
+        self._doubted = {doubt.process.id: doubt.process.id in self._doubted for doubt in doubts}
         if new:
             now = self.clock()
             self.tell(*(doubt_event(doubt, now=now) for doubt in new))

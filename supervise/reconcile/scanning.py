@@ -12,7 +12,9 @@ import json
 import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -109,6 +111,8 @@ class Here:
         self._woken = asyncio.Event()
         self._looking = asyncio.Lock()
         self._ends = Ends(self.suspect)
+        self._thread = ThreadPoolExecutor(1, "scan")
+        """Of its own: the threads that all share may be waiting for an answer of the network."""
 
     async def run(self) -> None:
         try:
@@ -120,6 +124,7 @@ class Here:
                         await self._woken.wait()
         finally:
             self._ends.close()
+            self._thread.shutdown(wait=False)
 
     async def fresh(self) -> Findings:
         async with self._looking:
@@ -128,7 +133,8 @@ class Here:
                 self._watching.seek(sought)
             suspects, self._suspects = frozenset(self._suspects), set()
             at = clock.now().monotonic
-            found = await asyncio.to_thread(self._watching.look, at=at, anew=suspects)
+            look = partial(self._watching.look, at=at, anew=suspects)
+            found = await asyncio.get_running_loop().run_in_executor(self._thread, look)
             before, self._found = self._found, found
             self._ends.watch(found)
             self._take(found, differing(before, found))

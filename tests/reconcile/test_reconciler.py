@@ -609,7 +609,7 @@ async def test_a_doubt_is_told_once_for_as_long_as_it_lasts(tmp_path: Path) -> N
     rig = Rig(tmp_path, spec())
     rig.see(alive())
     doubt, other = Doubt(copy(), ("sma",), "it fits"), Doubt(copy(2), ("sma",), "it fits")
-    for doubts in ((doubt,), (doubt,), (doubt, other), (other,), (), (doubt,)):
+    for doubts in ((doubt,), (doubt,), (doubt, other), (other,), (other,), (), (doubt,), (), (doubt,), (doubt,)):
         seen(rig, replace(LATER, doubts=doubts))
     told = [one.message.partition(" of ")[0] for one in rig.events if one.reason == "AmbiguousProcess"]
     assert told == ["PID 4711", "PID 2", "PID 4711"]

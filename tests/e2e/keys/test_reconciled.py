@@ -71,8 +71,8 @@ def copy_of(fleet: Fleet, seconds: int) -> None:
     """What the agent runs, started by its owner by hand, and left to itself."""
     words = ("/usr/bin/python3", "-c", f"import time; time.sleep({seconds})")
     become = () if fleet.user else ("runuser", "-u", fleet.owner, "--")
-    script = 'cd "$0" && exec setsid "$@" < /dev/null > /dev/null 2>&1'
-    fleet.lab.popen(*become, "sh", "-c", script, fleet.folder, *words, user=fleet.user)
+    script = 'cd "$0" && setsid "$@" < /dev/null > /dev/null 2>&1 &'
+    fleet.lab.run(*become, "sh", "-c", script, fleet.folder, *words, user=fleet.user)
 
 
 def running(fleet: Fleet, seconds: int) -> int:
