@@ -30,6 +30,8 @@ from tests.observe.running import WAITS
 from tests.reconcile.rig import in_a_loop, manifest_of, until
 
 STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nopen('ready', 'w').close()\nsignal.pause()\n"
+LONGEST = 1 << 24
+"""Bytes of a line: what a busy machine has to tell of its processes is more than asyncio expects."""
 
 
 @dataclass
@@ -254,7 +256,7 @@ async def test_without_a_service_nobody_waits_for_ever(stage: Stage, monkeypatch
 
 async def said(stage: Stage, *requests: dict[str, Any]) -> list[dict[str, Any]]:
     """The answers of the service to these requests, without findings."""
-    reader, writer = await asyncio.open_unix_connection(str(stage.path), limit=1 << 24)
+    reader, writer = await asyncio.open_unix_connection(str(stage.path), limit=LONGEST)
     answers = []
     for request in requests:
         writer.write(json.dumps(request).encode() + b"\n")
@@ -292,7 +294,7 @@ async def test_it_ends_only_what_a_manifest_lets_it_end_whatever_it_is_told(stag
 async def test_who_talks_nonsense_is_let_go_and_nobody_else_notices(stage: Stage, line: bytes) -> None:
     async with serving(stage), asking(Asked(stage.path, stage.take)) as scanning:
         await scanning.fresh()
-        reader, writer = await asyncio.open_unix_connection(str(stage.path), limit=1 << 24)
+        reader, writer = await asyncio.open_unix_connection(str(stage.path), limit=LONGEST)
         writer.write(line)
         while await reader.readline():
             continue
@@ -303,7 +305,7 @@ async def test_who_talks_nonsense_is_let_go_and_nobody_else_notices(stage: Stage
 @in_a_loop
 async def test_only_so_many_are_served(stage: Stage) -> None:
     async with serving(stage):
-        lines = [await asyncio.open_unix_connection(str(stage.path), limit=1 << 24) for _ in range(MOST_CLIENTS + 1)]
+        lines = [await asyncio.open_unix_connection(str(stage.path), limit=LONGEST) for _ in range(MOST_CLIENTS + 1)]
         told = [await reader.readline() for reader, _ in lines]
         assert [bool(one) for one in told] == [True] * MOST_CLIENTS + [False]
         for _, writer in lines:
