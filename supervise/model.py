@@ -475,6 +475,28 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
+class FileMark:
+    """What tells a file from what stands there later, and when the file system last changed it (None: it is gone)."""
+
+    mark: str
+    changed: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """What an agent would be started with, as far as it can be seen. `at` is of the monotonic clock.
+
+    `since`: since when `revision` is what it is; None where it is as old as the agent's settings. `files` by what
+    people call them, such as `secret API_KEY`.
+    """
+
+    at: timedelta
+    revision: str | None = None
+    since: datetime | None = None
+    files: Mapping[str, FileMark] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What one life of a unit takes, and the most that it may take: None where it has no limit, or none was seen.
 
@@ -619,6 +641,15 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a life was started with, as far as that is known: the revision of its code, and the marks of its files."""
+
+    incarnation: str
+    revision: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Past:
     """What must be remembered of an agent to judge it later. Not for readers of the table.
 
@@ -665,6 +696,8 @@ class Past:
     """For a job: the last announced run that did not take place."""
     skipped: bool = False
     """… since the one before it was still running."""
+    loaded: Loaded | None = None
+    """What its present life was started with; None until somebody has looked."""
     ready: str | None = None
     """The incarnation that is ready, as its probe said or as nobody could tell."""
     unready: str | None = None
@@ -703,6 +736,8 @@ class StatusRow:
     next_try: datetime | None = None
     lock: Lock | None = None
     outdated: bool = False
+    outdated_by: tuple[str, ...] = ()
+    """What has changed on disk since it was started: `settings`, `code`, `secret NAME`, `environment file PATH`."""
     cpu: float | None = None
     memory: int | None = None
     tasks: int | None = None
@@ -844,6 +879,8 @@ class World:
     intents: Mapping[str, Intent] = field(default_factory=dict)
     marks: Mapping[str, timedelta] = field(default_factory=dict)
     """Since when what an agent would be started as is on disk, for those where that was in this boot."""
+    on_disk: Mapping[str, OnDisk] = field(default_factory=dict)
+    """What else it would be started with, for those at which somebody has looked."""
     settled: frozenset[str] = frozenset()
     """Agents that were installed before this boot: it should have started them."""
     weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

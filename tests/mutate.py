@@ -32,6 +32,7 @@ REMEDY = "supervise/decide/remedy.py"
 HEALTH = "supervise/decide/health.py"
 PRESETS = "supervise/decide/presets.py"
 USAGE = "supervise/decide/usage.py"
+OUTDATED = "supervise/decide/outdated.py"
 EVENTS = "supervise/decide/events.py"
 WATCH = "supervise/platforms/systemd/watch.py"
 TESTS = {WATCH: "tests/platforms/systemd/test_watch.py"}
@@ -52,7 +53,6 @@ MUTATIONS = (
     Mutation(HEART, "acting=seen.acting", "acting=False"),
     Mutation(HEART, ">= min(COARSE,", "> min(COARSE,"),
     Mutation(HEART, "watchdog / 3", "watchdog / 2"),
-    Mutation(HEART, "unit.started_monotonic < mark", "unit.started_monotonic <= mark"),
     Mutation(HEART, "in (Phase.RESTARTING, Phase.FAILED) and not", "in (*DOWN, Phase.RESTARTING) and not"),
     Mutation(HEART, "Phase.FAILED) and not unit.by_request", "Phase.FAILED)"),
     Mutation(HEART, "if unit.phase is Phase.QUEUED:", "if False:"),
@@ -151,6 +151,20 @@ MUTATIONS = (
     Mutation(PAST, "restarted=(*past.restarted, died)", "restarted=past.restarted"),
     Mutation(REMEDY, "restarted=(*past.restarted, case.now.monotonic)", "restarted=past.restarted"),
     Mutation(REMEDY, "if REMEDIES[reason] is ActionKind.RESTART:", "if True:"),
+    Mutation(OUTDATED, "unit.started_monotonic < mark", "unit.started_monotonic <= mark"),
+    Mutation(OUTDATED, "disk.at < unit.started_monotonic", "disk.at <= unit.started_monotonic"),
+    Mutation(OUTDATED, "now.wall - (now.monotonic - unit.started_monotonic)", "unit.started_at or now.wall"),
+    Mutation(OUTDATED, "disk.since <= started if", "disk.since < started if"),
+    Mutation(OUTDATED, "mark <= unit.started_monotonic", "mark < unit.started_monotonic"),
+    Mutation(OUTDATED, "disk.revision if known else None", "disk.revision"),
+    Mutation(OUTDATED, "return replace(past, loaded=None) if past.loaded else past", "return past"),
+    Mutation(OUTDATED, "loaded.revision and disk.revision and", "loaded.revision and"),
+    Mutation(OUTDATED, "loaded.revision and disk.revision and", "disk.revision and"),
+    Mutation(OUTDATED, "if what != SETTINGS)", ")"),
+    Mutation(OUTDATED, "what in disk.files and", "what not in disk.files or"),
+    Mutation(OUTDATED, "and changed <= moment", ""),
+    Mutation(OUTDATED, "or loaded.incarnation != unit.incarnation", ""),
+    Mutation(OUTDATED, "if unit and unit.pid else ()", "if unit else ()"),
     Mutation(HEALTH, "ENOUGH = 3", "ENOUGH = 4"),
     Mutation(HEALTH, "NOT_READY = 0.5", "NOT_READY = 0.4"),
     Mutation(HEALTH, "min(round(part.lost), left)", "round(part.lost)"),

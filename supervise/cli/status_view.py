@@ -160,7 +160,7 @@ def _line(row: StatusRow, cells: Sequence[str], widths: Sequence[int]) -> str:
     status, *rest = (cell + " " * (width - columns(cell)) for cell, width in zip(cells, widths, strict=True))
     coloured = mark(row.status) + " " * (len(status) - len(row.status.value))
     told = [] if row.message == AS_WANTED else [row.message]
-    told += ["It runs something older than what is installed."] if row.outdated else []
+    told += [f"Outdated: {_outdated(row)}."] if row.outdated else []
     return GAP.join((coloured, *rest, shown(" ".join(told)))).rstrip()
 
 
@@ -224,7 +224,9 @@ def _facts(spec: AgentSpec, row: StatusRow, state: UnitState, now: datetime, *, 
         facts.append(("next run", f"{local(state.next_run)} (in {duration(state.next_run - now)})"))
     facts.append(("at boot", "starts" if state.enabled else "does not start"))
     if row.outdated:
-        facts.append(("outdated", f"runs something older than what is installed; `supervise restart {spec.name}`"))
+        facts.append(("outdated", f"{_outdated(row)} changed since its start; `supervise restart {spec.name}`"))
+    if row.revision:
+        facts.append(("revision", row.revision))
     if state.status_text:
         facts.append(("says", state.status_text))
     return facts
@@ -257,6 +259,12 @@ def _takes(row: StatusRow) -> str:
     told += [f"{size(row.memory)} of memory"] if row.memory is not None else []
     told += [counted(row.tasks, "task")] if row.tasks is not None else []
     return ", ".join(told)
+
+
+def _outdated(row: StatusRow) -> str:
+    """What is older than on the disk: `code and secret API_KEY`."""
+    *others, last = row.outdated_by or ("what is installed",)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 async def _last_words(manager: Manager, state: UnitState) -> tuple[list[LogLine], str]:

@@ -17,8 +17,9 @@ from supervise.text import secret_looking
 
 _OPTION = re.compile(r"--?(?P<option>[A-Za-z][A-Za-z0-9_.-]*)(=.*)?|(?P<variable>[A-Za-z_][A-Za-z0-9_]*)=.*", re.DOTALL)
 _SET_BY_SYSTEM = re.compile(
-    "SUPERVISE_.*|WATCHDOG_.*|LISTEN_.*|NOTIFY_SOCKET|CREDENTIALS_DIRECTORY|INVOCATION_ID|JOURNAL_STREAM"
+    "SUPERVISE_(?!REVISION$).*|WATCHDOG_.*|LISTEN_.*|NOTIFY_SOCKET|CREDENTIALS_DIRECTORY|INVOCATION_ID|JOURNAL_STREAM"
 )
+"""All that begins with our name but the revision of an agent's code, which its owner may tell."""
 _ONLY_WITH_SCHEDULE = ("deadline", "max_runtime", "catch_up")
 
 

@@ -33,6 +33,7 @@ from supervise.decide.judge import (
     last_sign,
     stopped_with,
 )
+from supervise.decide.outdated import outdated_by, with_loaded
 from supervise.decide.past import fold
 from supervise.decide.probes import last_call
 from supervise.decide.remedy import concluded, remedy
@@ -123,6 +124,7 @@ def _agent(
         mass = Reason.QUARANTINED in shared
         past = fold(last, spec, seen.unit, seen.beat, now=now, mass=mass, acting=seen.acting, seen=seen)
         past = network.patient(past, spec, over, now)
+        past = with_loaded(past, seen.unit, world.on_disk.get(name), world.marks.get(name), now=now)
     case = Case(
         spec,
         seen,
@@ -160,6 +162,8 @@ def _row(
     health, parts = score(verdict, known, unit, weights=world.weights.get(spec.name, USUAL))
     heartbeat, source = _heartbeat(case, unit, last)
     figures = _figures(case, unit, last)
+    disk, mark = world.on_disk.get(spec.name), world.marks.get(spec.name)
+    outdated = outdated_by(past, unit, disk, mark, last=last.outdated_by if last else ())
     beat = case.seen.beat
     row = StatusRow(
         name=spec.name,
@@ -186,11 +190,12 @@ def _row(
         last_error=_last_error(verdict, last),
         last_activity=beat.activity if beat and beat.activity else (last.last_activity if last else None),
         next_try=past.next_try if verdict.reason in (Reason.QUARANTINED, Reason.NOT_RUNNING) else None,
-        outdated=_outdated(unit, world.marks.get(spec.name)),
+        outdated=bool(outdated),
+        outdated_by=outdated,
         cpu=figures.cpu if figures else None,
         memory=figures.memory if figures else None,
         tasks=figures.tasks if figures else None,
-        revision=last.revision if last else None,
+        revision=_revision(past, unit, last),
         updated_at=now.wall,
         past=past,
     )
@@ -259,8 +264,11 @@ def _last_error(verdict: Verdict, last: StatusRow | None) -> str | None:
     return verdict.message if wrong else (last.last_error if last else None)
 
 
-def _outdated(unit: UnitState | None, mark: timedelta | None) -> bool:
-    return bool(unit and unit.pid and mark and unit.started_monotonic and unit.started_monotonic < mark)
+def _revision(past: Past, unit: UnitState | None, last: StatusRow | None) -> str | None:
+    """What it was started with, also of a life that is over."""
+    if unit is None:
+        return last.revision if last else None
+    return past.loaded.revision if past.loaded else None
 
 
 def _figures(case: Case, unit: UnitState | None, last: StatusRow | None) -> Figures | None:

@@ -33,6 +33,7 @@ from supervise.reconcile.metrics import Metrics
 from supervise.reconcile.probing import Probing
 from supervise.reconcile.reconciler import Reconciler
 from supervise.reconcile.reloading import found_anew
+from supervise.reconcile.revisions import Revisions
 from supervise.reconcile.scanning import Asked, Here, Scanning
 from supervise.reconcile.scraping import Scraping
 from supervise.reconcile.sockets import sockets
@@ -96,6 +97,7 @@ class Daemon:
         self.following = Following(places, self.reconciler)
         self.alerting = Alerting(self.reconciler, self.writer.commit)
         self.metering = Metering(self.reconciler)
+        self.revisions = Revisions(self.reconciler)
         self.probing = Probing(self.reconciler, lambda: self.following.platform, clock=clock.now)
         self.metrics = Metrics(self)
         self._scraping = Scraping(self.metrics.text)
@@ -135,6 +137,7 @@ class Daemon:
             self._rhythm(),
             self.alerting.run(),
             self.metering.run(),
+            self.revisions.run(),
             self.probing.run(),
         )
         tasks = [asyncio.ensure_future(work) for work in works]
@@ -171,6 +174,7 @@ class Daemon:
         """Look at the disk now, and (`everything`) ask the platform about all."""
         if everything or self._is_due("look", SOONEST_LOOK, clock.now()):
             self._look_at_disk()
+            await self.revisions.look_soon()
         if everything:
             with suppress(PlatformError):
                 await self.following.resync()

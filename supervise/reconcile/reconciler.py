@@ -34,6 +34,7 @@ from supervise.model import (
     IntentKind,
     Lock,
     Observation,
+    OnDisk,
     Outcome,
     Phase,
     Ping,
@@ -85,6 +86,7 @@ class Reconciler:
         self.states: dict[str, UnitState] = {}
         self.beats: dict[str, Beat] = {}
         self.usage: Mapping[str, Usage] = {}
+        self.on_disk: Mapping[str, OnDisk] = {}
         self.choices = Choices()
         self.weights: Mapping[str, Weights] = {}
         self.probed: dict[str, Probed] = {}
@@ -226,6 +228,15 @@ class Reconciler:
             self._observe(name)
         return concerned
 
+    def take_on_disk(self, found: Mapping[str, OnDisk]) -> set[str]:
+        """What all would be started with now; gives those of whom that says something new."""
+        before, self.on_disk = self.on_disk, found
+        return {name for name in found if name not in before or _says_more(before[name], found[name])} | self.unlooked()
+
+    def unlooked(self) -> set[str]:
+        """Who runs, and of whom nobody knows yet what they were started with."""
+        return {name for name in self.disk.specs if name in self.states and self._is_new(self.states[name])}
+
     def take_choices(self, choices: Choices) -> None:
         """Which presets there are, and who goes by which."""
         self.choices = choices
@@ -298,6 +309,7 @@ class Reconciler:
             intents=self.intents,
             marks=self.disk.marks,
             settled=self.disk.settled,
+            on_disk=self.on_disk,
             weights=self.weights,
             host=self.facts,
         )
@@ -402,6 +414,12 @@ class Reconciler:
             usage=usage if usage and usage.incarnation == state.incarnation else None,
         )
 
+    def _is_new(self, state: UnitState) -> bool:
+        row = self.rows.get(state.name)
+        if row is None or None in (state.pid, state.incarnation, state.started_monotonic):
+            return False
+        return row.past.loaded is None or row.past.loaded.incarnation != state.incarnation
+
     def _probed_of(self, state: UnitState) -> Probed | None:
         """What this life of the agent has answered."""
         probed = self.probed.get(state.name)
@@ -502,6 +520,10 @@ class Reconciler:
         for listener in self.listeners:
             listener(change.rows, change.events, change.forget)
         return self._commit(change)
+
+
+def _says_more(before: OnDisk, found: OnDisk) -> bool:
+    return replace(before, at=found.at) != found
 
 
 def _ids(processes: Iterable[Process]) -> frozenset[ProcessId]:

@@ -138,7 +138,7 @@ SAMPLE = (
 """What a point of the history keeps of its row; the rest is that of the agent's row now, or not known any more."""
 
 LOCK = ("lock_status", "lock_health", "lock_reason", "lock_by", "lock_until")
-ROW_COLUMNS = (*ROW, "agent_name", "health_parts", *LOCK)
+ROW_COLUMNS = (*ROW, "agent_name", "health_parts", "outdated_by", *LOCK)
 SAMPLE_COLUMNS = ("name", "at", *SAMPLE, "health_parts")
 INTENT_COLUMNS = (*INTENT, "monotonic")
 
@@ -170,6 +170,7 @@ def row_values(row: StatusRow) -> Values:
         **_values(row, ROW),
         "agent_name": _stored("agent_name", row.title or row.name),
         "health_parts": _parts_text(row),
+        "outdated_by": _words_text(row.outdated_by),
         **{column: _stored(column, value) for column, value in zip(LOCK, locked, strict=True)},
     }
 
@@ -180,6 +181,7 @@ def row_of(found: Found) -> StatusRow:
         **_fields(found, ROW),
         title=_text(found["agent_name"]),
         health_parts=_parts(found["health_parts"]),
+        outdated_by=_words(found["outdated_by"]),
         lock=_lock(found),
         past=Past() if found["past"] is None else _past().validate_json(found["past"]),
     )
@@ -265,6 +267,14 @@ def _lock(found: Found) -> Lock | None:
 
 def _parts_text(row: StatusRow) -> str:
     return _json(_health_parts(), row.health_parts) if row.health_parts else "[]"
+
+
+def _words_text(words: tuple[str, ...]) -> str:
+    return UNSTORABLE.sub("\ufffd", json.dumps(words, ensure_ascii=False)) if words else "[]"
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return () if text == "[]" else tuple(map(_text, json.loads(text)))
 
 
 def _parts(text: str) -> tuple[HealthPart, ...]:

@@ -41,6 +41,12 @@ def test_a_problem_reads_as_the_documentation_says(tmp_path: Path) -> None:
 
 
 def test_the_names_that_the_system_sets_are_all_refused(tmp_path: Path) -> None:
-    for name in ("INVOCATION_ID", "JOURNAL_STREAM", "SUPERVISE_INSTANCE", "LISTEN_PID", "WATCHDOG_PID"):
+    ours = ("SUPERVISE_INSTANCE", "SUPERVISE_REVISIONS", "SUPERVISE_")
+    for name in ("INVOCATION_ID", "JOURNAL_STREAM", "LISTEN_PID", "WATCHDOG_PID", *ours):
         with pytest.raises(ConfigError, match="set by the system"):
             loaded(tmp_path, f"agents: {{a: {{command: x, environment: {{{name}: x}}}}}}")
+
+
+def test_the_revision_of_its_code_may_be_told(tmp_path: Path) -> None:
+    told = loaded(tmp_path, "agents: {a: {command: x, environment: {SUPERVISE_REVISION: v7}}}")
+    assert told.agents["a"].environment == {"SUPERVISE_REVISION": "v7"}

@@ -799,26 +799,26 @@ def test_an_agent_that_leaves_its_manifest_while_it_runs_becomes_unmanaged() -> 
 
 def test_a_renamed_agent_keeps_its_past_and_its_old_row_goes() -> None:
     host = running()
-    host.learns(rows={"sma": replace(host.row(), revision="abc")}, observed={})
+    host.learns(rows={"sma": replace(host.row(), last_error="abc")}, observed={})
     host.learns(desired={"ema": spec("ema", renamed_from="sma")})
     decision = host.sees(alive("b", name="ema"))
-    assert decision.rows["ema"].revision == "abc"
+    assert decision.rows["ema"].last_error == "abc"
     assert decision.forget == ("sma",)
     assert list(host.world.rows) == ["ema"]
 
 
 def test_an_old_row_waits_until_its_new_name_is_seen() -> None:
     host = running()
-    host.learns(rows={"sma": replace(host.row(), revision="abc")}, observed={})
+    host.learns(rows={"sma": replace(host.row(), last_error="abc")}, observed={})
     host.learns(desired={"ema": spec("ema", renamed_from="sma")})
     assert host.sees().forget == ()
-    assert host.sees(alive("b", name="ema")).rows["ema"].revision == "abc"
+    assert host.sees(alive("b", name="ema")).rows["ema"].last_error == "abc"
     assert list(host.world.rows) == ["ema"]
 
 
 def test_a_new_agent_does_not_take_the_row_of_one_that_is_still_there() -> None:
     host = running()
-    host.learns(rows={"sma": replace(host.row(), revision="abc")})
+    host.learns(rows={"sma": replace(host.row(), last_error="abc")})
     host.learns(desired={"sma": AGENT, "ema": spec("ema", renamed_from="sma")})
     assert host.sees(alive("b", name="ema")).rows["ema"].revision is None
     fresh = Host(spec("ema", renamed_from="sma"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
@@ -120,6 +121,8 @@ def every(kind: Any, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]
         return st.one_of([every(one) for one in get_args(kind)])
     if get_origin(kind) is tuple:
         return st.lists(every(get_args(kind)[0]), max_size=4).map(tuple)
+    if get_origin(kind) is Mapping:
+        return st.dictionaries(*map(every, get_args(kind)), max_size=3)
     if issubclass(kind, Enum):
         return st.sampled_from(kind)
     hints = get_type_hints(kind)

@@ -80,7 +80,7 @@ def test_no_text_of_an_agent_keeps_its_row_from_being_written(store: Sqlite, sai
 
 
 def test_every_field_of_a_row_has_its_place() -> None:
-    apart = {"title", "health_parts", "lock", "past"}
+    apart = {"title", "health_parts", "outdated_by", "lock", "past"}
     assert {field.name for field in fields(StatusRow)} == set(ROW) | apart
 
 

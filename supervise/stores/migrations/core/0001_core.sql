@@ -43,6 +43,7 @@ create table agent_status (
   lock_by text check (length(lock_by) <= 255),
   lock_until timestamptz,
   outdated boolean not null default false,
+  outdated_by text not null default '[]' check (length(outdated_by) <= 65536),
   cpu double precision,
   memory bigint,
   tasks bigint,

@@ -1,0 +1,41 @@
+"""Which agents run something older than the disk has, and may be restarted for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Sequence
+
+import click
+
+from supervise.cli.options import Choice
+from supervise.cli.wanted import scope_of
+from supervise.holds import read_holds
+from supervise.model import AgentSpec
+from supervise.overview import overview
+from supervise.places import places
+from supervise.text import shown
+
+NO_RECONCILER = "no reconciler answers, so only changed settings are seen, not code, secrets and environment files"
+
+
+async def outdated(choice: Choice, specs: Sequence[AgentSpec]) -> tuple[AgentSpec, ...]:
+    """Those of the agents. Says of whom it leaves alone why, and that there are none."""
+    there = places(scope_of(choice.as_user), os.environ, uid=os.getuid())
+    view = await overview(there, specs)
+    if view.reconciler is None:
+        click.secho(f"! {NO_RECONCILER}", fg="yellow", err=True)
+    older = [spec for spec in specs if view.rows[spec.name].outdated]
+    held = read_holds(there)
+    for spec in older:
+        if why := _left_alone(spec, held):
+            click.echo(f"○ {shown(spec.name)}: outdated, but {why}")
+    found = tuple(spec for spec in older if not _left_alone(spec, held))
+    if not found:
+        click.echo("nothing else is outdated" if older else "nothing is outdated")
+    return found
+
+
+def _left_alone(spec: AgentSpec, held: Container[str]) -> str:
+    if spec.name in held:
+        return "held"
+    return "a job: its next run takes what is new" if spec.schedule else ""
