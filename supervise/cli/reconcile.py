@@ -47,17 +47,17 @@ def command(
     It owns no agent: it may be killed at any moment. `supervise install` installs it as a service; started by hand it
     serves the sockets itself. SIGHUP has it read everything anew.
     """
-    import logging
     import os
 
     from supervise.cli.wanted import scope_of
     from supervise.places import places
+    from supervise.reconcile.journaling import set_up
 
     if once and reload:
         raise UsageError("--once and --reload do not go together")
     if metrics_listen:
         _refuse_public(metrics_listen, meant=metrics_public)
-    logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(message)s")
+    set_up(log_level, os.environ)
     there = places(scope_of(as_user), os.environ, uid=os.getuid())
     if once:
         return _once(there, as_json=as_json)

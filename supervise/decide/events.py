@@ -29,6 +29,7 @@ US = "supervise"
 ITSELF = "the agent"
 MANAGER = "systemd"
 SOMEBODY = "somebody"
+DONE = "done"
 
 
 def status_event(last: StatusRow | None, row: StatusRow, *, at: datetime, intent: Intent | None) -> Event:
@@ -105,7 +106,7 @@ def doubt_event(doubt: Doubt, *, now: Instant) -> Event:
 
 def action_event(action: Action, outcome: Outcome, *, now: Instant, status: Status | None) -> Event:
     """What we did, and what became of it."""
-    became = "done" if outcome.ok else outcome.detail
+    became = DONE if outcome.ok else outcome.detail
     pids = ", ".join(str(one.pid) for one in action.processes)
     what = f"{action.kind.value} {f'PID {pids}' if pids else action.unit}"
     return Event(
@@ -119,6 +120,11 @@ def action_event(action: Action, outcome: Outcome, *, now: Instant, status: Stat
         message=f"{what}: {became}",
         by=US,
     )
+
+
+def was_done(event: Event) -> bool:
+    """Whether an action came to pass."""
+    return event.message.endswith(f": {DONE}")
 
 
 def order_event(name: str, what: str, *, by: str, reason: str, now: Instant, status: Status | None) -> Event:

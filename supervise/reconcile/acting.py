@@ -6,7 +6,6 @@ An action takes as long as the manager takes. Others go on meanwhile; of one age
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 from supervise.decide.remedy import STARTS
@@ -17,8 +16,6 @@ from supervise.platforms import Platform
 from supervise.reconcile.disk import with_holds
 from supervise.reconcile.reconciler import Reconciler
 from supervise.reconcile.scanning import Scanning
-
-log = logging.getLogger(__name__)
 
 
 class Acting:
@@ -52,10 +49,6 @@ class Acting:
             outcome = await self._perform(action, reconciler)
         except (PlatformError, OSError) as error:  # whatever it was: it is under way no longer
             outcome = Outcome(False, str(error))
-        if not outcome.ok:
-            log.warning("cannot %s %s (%s): %s", action.kind, action.unit, action.reason, outcome.detail)
-        else:
-            log.info("%s %s: %s", action.kind, action.unit, action.reason)
         reconciler.concluded(action, outcome)
 
     async def _perform(self, action: Action, reconciler: Reconciler) -> Outcome:

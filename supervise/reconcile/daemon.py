@@ -23,7 +23,7 @@ from supervise.model import Findings, HostStatus, Instant, ReconcilerSettings, S
 from supervise.notify import Notify
 from supervise.observe.beats import Beats
 from supervise.places import Places
-from supervise.reconcile import disk, orders
+from supervise.reconcile import disk, journaling, orders
 from supervise.reconcile.acting import Acting
 from supervise.reconcile.alerting import Alerting
 from supervise.reconcile.following import Following
@@ -127,7 +127,7 @@ class Daemon:
         self._look_at_disk()
         loop.add_signal_handler(signal.SIGHUP, self._hung_up, ended)
         self.alerting.remember(memory.notes)
-        self.reconciler.listeners.append(self.alerting.heard)
+        self.reconciler.listeners += [journaling.tell, self.alerting.heard]
         self.reconciler.listen()
         await self._server.start(self._control)
         self._listen_to_agents(loop)

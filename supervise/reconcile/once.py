@@ -14,7 +14,7 @@ from supervise.manager import asker
 from supervise.model import Event, Scope
 from supervise.places import Places
 from supervise.platforms.systemd.platform import Systemd
-from supervise.reconcile import disk
+from supervise.reconcile import disk, journaling
 from supervise.reconcile.acting import Acting
 from supervise.reconcile.alone import alone
 from supervise.reconcile.orders import event_json, row_json
@@ -71,7 +71,7 @@ async def _here(places: Places, host: str) -> tuple[list[dict[str, Any]], list[d
         acting = Acting(lambda: platform, scanning)
         reconciler = Reconciler(places, host=host, clock=clock.now, commit=writer.commit, start=acting.start)
         acting.reconciler = reconciler
-        reconciler.listeners.append(lambda rows, events, forgotten: told.extend(events))
+        reconciler.listeners += [lambda rows, events, forgotten: told.extend(events), journaling.tell_of_actions]
         reconciler.remember(await writer.start())
         found, _ = disk.look(places, reconciler.disk)
         reconciler.take_disk(found)
