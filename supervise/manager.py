@@ -23,6 +23,7 @@ from supervise.holds import read_holds, remove_hold, write_hold
 from supervise.manifest import Manifest, manifests
 from supervise.marker import edited
 from supervise.model import (
+    FOREVER,
     Action,
     ActionKind,
     AgentSpec,
@@ -53,7 +54,8 @@ from supervise.platforms.systemd.units import DROP_IN, run_unit, started_unit, t
 RUNNING = (*UP, Phase.RESTARTING, Phase.STOPPING)
 LONGEST_REASON = 500
 SETTLE = timedelta(seconds=1)
-"""How long a started agent must stay up before it counts as ready, until probes say more."""
+"""How long a started agent must stay up before it counts as ready; its ready probe may take longer."""
+LONGEST_WAIT = timedelta(hours=1)
 
 T = TypeVar("T")
 Progress = Callable[["Result"], None]
@@ -381,9 +383,25 @@ class Manager:
         before = (await self.platform.snapshot([spec.name for spec in fresh])).states
         await asyncio.sleep(settle.total_seconds())
         after = (await self.platform.snapshot([spec.name for spec in fresh])).states
-        return [
+        results = [
             await self._explained(spec, _judged(spec, result, before.get(spec.name), after.get(spec.name)))
             for spec, result in pairs
+        ]
+        return await self._once_ready(results, [spec for spec in fresh if spec.ready], after)
+
+    async def _once_ready(
+        self, results: Sequence[Result], probed: Sequence[AgentSpec], states: Mapping[str, UnitState]
+    ) -> list[Result]:
+        """The results once the ready probes have spoken, where somebody asks them."""
+        up = {result.name for result in results if result.ok}
+        waited = [spec for spec in probed if spec.name in up]
+        lives = {spec.name: life for spec in waited if (life := states[spec.name].incarnation)}
+        if not (lives and self._inform):
+            return list(results)
+        said = await self._inform.ready(lives, patience=min(max(map(_patience, waited)), LONGEST_WAIT)) or {}
+        return [
+            _failed(one.name, f"{one.text}, but it is not ready: {why}") if (why := said.get(one.name)) else one
+            for one in results
         ]
 
     async def _explained(self, spec: AgentSpec, result: Result) -> Result:
@@ -516,6 +534,13 @@ def _left(result: Result, seen: Findings) -> Result:
         processes = copies(tuple(doubt.process for doubt in doubts))
         return _failed(result.name, f"{result.text}, but this may be a copy of it: {processes} ({doubts[0].why})")
     return result
+
+
+def _patience(spec: AgentSpec) -> timedelta:
+    """Within this time its ready probe has said yes, or it counts as never ready."""
+    if spec.ready is None or spec.startup_timeout == FOREVER:
+        return LONGEST_WAIT
+    return spec.startup_timeout + spec.ready.interval + spec.ready.timeout + SETTLE
 
 
 def _failed(name: str, text: str) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from supervise.control.client import Unreachable, connect
 from supervise.errors import SuperviseError
 from supervise.manager import managing
 from supervise.model import AgentSpec, StatusRow
+from supervise.observe.probes import Probed
 from supervise.places import Places
 
 if TYPE_CHECKING:
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Rows by name. `reconciler`: what it says of itself; None where none answers, and then `why`."""
+    """Rows by name. `reconciler`: what it says of itself; None where none answers, and then `why`. `probes`: what those
+    of the agents have answered, as far as any were asked."""
 
     rows: Mapping[str, StatusRow]
     at: datetime
     reconciler: Mapping[str, Any] | None = None
     why: str = ""
+    probes: Mapping[str, Probed] = field(default_factory=dict)
 
 
 async def overview(places: Places, specs: Sequence[AgentSpec]) -> Overview:
@@ -42,7 +45,8 @@ async def overview(places: Places, specs: Sequence[AgentSpec]) -> Overview:
     if unknown := [spec for spec in specs if spec.name not in rows]:  # it has not read their manifest yet
         async with managing(places) as manager:
             rows.update((await manager.status(unknown)).rows)
-    return Overview({name: rows[name] for name in names}, datetime.now(UTC), answer["reconciler"])
+    probes = {name: _adapter(Probed).validate_python(found) for name, found in answer.get("probes", {}).items()}
+    return Overview({name: rows[name] for name in names}, datetime.now(UTC), answer["reconciler"], probes=probes)
 
 
 async def changes(places: Places, specs: Sequence[AgentSpec]) -> AsyncIterator[Overview]:
@@ -60,12 +64,12 @@ async def changes(places: Places, specs: Sequence[AgentSpec]) -> AsyncIterator[O
 
 
 def row_of(said: Mapping[str, Any]) -> StatusRow:
-    row: StatusRow = _adapter().validate_python(said)
+    row: StatusRow = _adapter(StatusRow).validate_python(said)
     return row
 
 
 @cache
-def _adapter() -> TypeAdapter[StatusRow]:
+def _adapter(kind: type) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(StatusRow)
+    return TypeAdapter(kind)

@@ -34,6 +34,8 @@ PRESETS = "supervise/decide/presets.py"
 USAGE = "supervise/decide/usage.py"
 OUTDATED = "supervise/decide/outdated.py"
 EVENTS = "supervise/decide/events.py"
+PROBES = "supervise/decide/probes.py"
+NETWORK = "supervise/decide/network.py"
 WATCH = "supervise/platforms/systemd/watch.py"
 TESTS = {WATCH: "tests/platforms/systemd/test_watch.py"}
 """The tests that must notice; of all else those of the heart."""
@@ -104,6 +106,52 @@ MUTATIONS = (
     Mutation(JUDGE, "    _late,\n    _idle,", "    _idle,\n    _late,"),
     Mutation(JUDGE, "    _own_report,\n    _late,", "    _late,\n    _own_report,"),
     Mutation(JUDGE, "    _crash_looping,\n    _restarting,", "    _restarting,\n    _crash_looping,"),
+    Mutation(JUDGE, "    _not_ready,\n    _silent,", "    _silent,\n    _not_ready,"),
+    Mutation(JUDGE, "    _silent,\n    _probe_failing,", "    _probe_failing,\n    _silent,"),
+    Mutation(
+        JUDGE,
+        "case.now.monotonic - counted_from(case, unit) < limit:",
+        "case.now.monotonic - counted_from(case, unit) <= limit:",
+    ),
+    Mutation(JUDGE, "case.seen.failed_probes < probe.failures", "case.seen.failed_probes <= probe.failures"),
+    Mutation(JUDGE, "answer is None or answer.ok or", "answer is None or"),
+    Mutation(JUDGE, "return case.host.asks and known", "return known"),
+    Mutation(JUDGE, "case.past.unready == unit.incarnation or not", "not"),
+    Mutation(PROBES, "now >= call", "now > call"),
+    Mutation(PROBES, "spec.startup_timeout + spec.ready.interval + spec.ready.timeout", "spec.startup_timeout"),
+    Mutation(PROBES, "past.unready != life and is_unheard", "is_unheard"),
+    Mutation(PROBES, "return replace(past, ready=life, unready=None)", "return replace(past, ready=life)"),
+    Mutation(PROBES, "if past.unready != life else past", "if False else past"),
+    Mutation(PROBES, "answer = seen.ready if overdue else None", "answer = seen.ready"),
+    Mutation(PROBES, "unit.started_monotonic >= spec.startup_timeout", "unit.started_monotonic > spec.startup_timeout"),
+    Mutation(PROBES, "return replace(past, network_error=None) if past.network_error else past", "return past"),
+    Mutation(PROBES, "past.ready == unit.incarnation", "past.ready is not None"),
+    Mutation(NETWORK, "HALF = 0.5", "HALF = 0.6"),
+    Mutation(NETWORK, "FEWEST = 3", "FEWEST = 4"),
+    Mutation(NETWORK, "count >= FEWEST", "count > FEWEST"),
+    Mutation(NETWORK, "count >= HALF *", "count > HALF *"),
+    Mutation(NETWORK, "row.phase is Phase.ACTIVE and", ""),
+    Mutation(NETWORK, "probe.kind is not ProbeKind.COMMAND", "True"),
+    Mutation(NETWORK, "reason in FAILING and past.network_error in cut", "reason in FAILING"),
+    Mutation(
+        NETWORK,
+        "    if not any(row.observed_reason in FAILING for row in rows.values()):\n        return frozenset()\n",
+        "",
+    ),
+    Mutation(NETWORK, "probe is None or past.network_error not in over", "probe is None"),
+    Mutation(
+        NETWORK,
+        "max(now.monotonic + _asked_anew(probe), past.not_before or timedelta())",
+        "now.monotonic + _asked_anew(probe)",
+    ),
+    Mutation(NETWORK, "* probe.failures", "* 1"),
+    Mutation(NETWORK, "sorted(cut - before)", "sorted(cut)"),
+    Mutation(NETWORK, "sorted(before - cut)", "sorted(before)"),
+    Mutation(HEART, "if over := cut_before - cut:", "if not (over := cut_before - cut):"),
+    Mutation(HEART, "past = network.patient(past, spec, over, now)", "pass"),
+    Mutation(HEART, "spared = spared or network.spares(verdict.reason, case.past, cut)", "pass"),
+    Mutation(REMEDY, "unit.phase is Phase.ACTIVE and case.seen.ready is not None", "case.seen.ready is not None"),
+    Mutation(REMEDY, "unit.phase is Phase.ACTIVE and case.seen.ready is not None", "unit.phase is Phase.ACTIVE"),
     Mutation(PAST, "DEAD = (Phase.RESTARTING, Phase.FAILED)", "DEAD = (Phase.RESTARTING,)"),
     Mutation(PAST, "MOST_DEATHS = 50", "MOST_DEATHS = 51"),
     Mutation(PAST, "SPREAD = 0.2", "SPREAD = 0.3"),

@@ -16,6 +16,7 @@ import click
 
 from supervise.cli.options import Choice
 from supervise.cli.output import age, counted, duration, local, mark, percent, plain, print_json, size, utc_now
+from supervise.cli.probe_view import probe_facts, probes_json
 from supervise.cli.wanted import warn_of_damage
 from supervise.control.client import Unreachable
 from supervise.decide import AS_WANTED
@@ -62,11 +63,15 @@ async def gathered(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) ->
     rows = {name: row for view in views for name, row in view.rows.items()}
     if as_json:
         specs = {spec.name: spec for _, chosen in parts for spec in chosen}
+        probes = {name: probed for view in views for name, probed in view.probes.items()}
         print_json(
             {
                 "at": utc_now(),
                 "reconciler": next((view.reconciler for view in views if view.reconciler), None),
-                "agents": [row_json(row, specs[row.name]) for row in by_badness(rows.values())],
+                "agents": [
+                    {**row_json(row, specs[row.name]), "probes": probes_json(probes.get(row.name))}
+                    for row in by_badness(rows.values())
+                ],
             }
         )
     elif len(rows) == 1 and choice.agents:
@@ -175,7 +180,9 @@ async def _show_one(there: Places, spec: AgentSpec, view: Overview) -> StatusRow
         lines, silence = await _last_words(manager, state)
     click.echo(f"{mark(row.status)}  {click.style(shown(spec.title), bold=True)} ({spec.name})  {row.reason.value}")
     click.echo(f"  {shown(row.message)}")
-    for label, text in _facts(spec, row, state, utc_now(), known=view.reconciler is not None):
+    now, known = utc_now(), view.reconciler is not None
+    probes = probe_facts(spec, row, view.probes.get(spec.name), now, known=known)
+    for label, text in (*_facts(spec, row, state, now, known=known), *probes):
         click.echo(f"  {label:<10} {shown(text)}")
     if lines:
         died = row.status not in (Status.RUNNING, Status.STARTING)

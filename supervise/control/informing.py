@@ -1,12 +1,13 @@
 """Tells the reconciler, if there is one, what a person wants and that something on disk has changed.
 
-Nobody waits for it, and nothing fails for its absence: what it is not told it finds out within seconds.
+Nothing fails for its absence: what it is not told it finds out within seconds, and what it cannot say is not known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +27,9 @@ class Inform(Protocol):
     async def look(self) -> None:
         """Something on disk has changed."""
 
+    async def ready(self, lives: Mapping[str, str], *, patience: timedelta) -> Mapping[str, str] | None:
+        """Why each agent did not become ready in this life of it, empty where it did; None where nobody asks them."""
+
 
 class ByControl:
     """Over the control socket, in somebody's name."""
@@ -40,6 +44,16 @@ class ByControl:
 
     async def look(self) -> None:
         await self._tell("look")
+
+    async def ready(self, lives: Mapping[str, str], *, patience: timedelta) -> Mapping[str, str] | None:
+        seconds = patience.total_seconds()
+        with suppress(Unreachable, Refused):
+            async with connect(self._control) as control:
+                found: Mapping[str, str] = await control.ask(
+                    "ready", patience=seconds + PATIENCE, lives=dict(lives), seconds=seconds
+                )
+                return found
+        return None
 
     async def _tell(self, op: str, **args: object) -> None:
         with suppress(Unreachable, Refused):

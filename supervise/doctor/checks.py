@@ -20,6 +20,7 @@ from supervise.doctor.journal import journal
 from supervise.doctor.linger import linger
 from supervise.doctor.manifests import manifests
 from supervise.doctor.polkit import polkit
+from supervise.doctor.probes import probes
 from supervise.doctor.programs import programs
 from supervise.doctor.sockets import sockets
 from supervise.doctor.store import store
@@ -59,6 +60,7 @@ CHECKS = (
         of_projects=True,
         limit=timedelta(seconds=10),
     ),
+    Check("probes", probes, "All probes can be asked.", of_projects=True, limit=timedelta(seconds=10)),
     Check("accounts", accounts, "All users and groups are there.", (Scope.SYSTEM,), of_projects=True),
     Check("store", store, "The store is private and has room.", limit=timedelta(seconds=10)),
     Check("alerts", alerts, "Alerts get through, as far as can be seen.", of_projects=True),

@@ -19,7 +19,7 @@ def programs(there: Installation) -> Iterator[Finding]:
     agents: dict[Finding, list[str]] = {}
     unseen: list[str] = []
     for spec in (spec for manifest in there.manifests for spec in manifest.agents):
-        who = _who(there, spec)
+        who = who_runs(there, spec)
         if who is None:  # its account is gone, which the check of accounts tells
             continue
         if not all(map(is_seen, (Path(spec.command[0]), spec.working_directory, *_files(spec)))):
@@ -32,7 +32,8 @@ def programs(there: Installation) -> Iterator[Finding]:
         yield needs_root(CHECK, f"What {listed(unseen)} {'is' if len(unseen) == 1 else 'are'} made of")
 
 
-def _who(there: Installation, spec: AgentSpec) -> Identity | None:
+def who_runs(there: Installation, spec: AgentSpec) -> Identity | None:
+    """None where the account is gone."""
     if spec.dynamic_user:
         return DYNAMIC
     try:

@@ -22,8 +22,10 @@ from supervise.errors import SuperviseError, UsageError
 from supervise.manager import SETTLE, Manager, Result
 from supervise.model import Event, Instant, IntentKind, Lock, Status, StatusRow
 from supervise.observe.listing import listed, plain
+from supervise.observe.probes import Probed
 from supervise.reconcile import presets
 from supervise.reconcile.live import Live
+from supervise.reconcile.readiness import readiness
 from supervise.stores import EventQuery
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ LONGEST_REASON = 500
 LONGEST_REPAIR = 30.0
 """Seconds for what a fix sets going to come to its end."""
 LONGEST_SETTLE = 3600
+LONGEST_READY = 3600
 VERBS = ("start", "stop", "restart", "hold", "release")
 
 Operation = Callable[["Daemon", Request, Send], Awaitable[Any]]
@@ -70,8 +73,9 @@ async def _rows(daemon: Daemon, request: Request, send: Send) -> Any:
     await daemon.look()
     names = request.args.get("names")
     rows = daemon.reconciler.rows
-    chosen = rows.values() if names is None else [rows[name] for name in _words(request, "names") if name in rows]
-    return {"reconciler": info(daemon), "rows": [row_json(row) for row in chosen]}
+    chosen = list(rows.values()) if names is None else [rows[name] for name in _words(request, "names") if name in rows]
+    probes = {row.name: probed_json(found) for row in chosen if (found := daemon.reconciler.answers(row.name))}
+    return {"reconciler": info(daemon), "rows": [row_json(row) for row in chosen], "probes": probes}
 
 
 async def _metrics(daemon: Daemon, request: Request, send: Send) -> Any:
@@ -120,6 +124,17 @@ async def _tell_how_we_are(daemon: Daemon, send: Send) -> None:
         while True:
             await asyncio.sleep(OWN_STATE)
             await send({"reconciler": info(daemon)})
+
+
+async def _ready(daemon: Daemon, request: Request, send: Send) -> Any:
+    """Why agents did not become ready in the lives that are named, once that is known or the time is over."""
+    lives = request.args.get("lives")
+    if not isinstance(lives, dict) or not all(isinstance(life, str) for life in lives.values()):
+        raise UsageError('"lives" names the life of each agent that is waited for')
+    seconds = request.args.get("seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_READY:
+        raise UsageError(f'"seconds" is how long to wait, up to {LONGEST_READY}')
+    return await readiness(daemon.reconciler, lives, patience=timedelta(seconds=seconds))
 
 
 # --- Acting ----------------------------------------------------------------------------------------------------------
@@ -216,6 +231,9 @@ class _Inside:
     async def look(self) -> None:
         await self.daemon.look()
 
+    async def ready(self, lives: Mapping[str, str], *, patience: timedelta) -> Mapping[str, str] | None:
+        return await readiness(self.daemon.reconciler, lives, patience=patience)
+
 
 async def _look(daemon: Daemon, request: Request, send: Send) -> Any:
     """Look at the disk and, for who may act, at everything else now: after an install, a hold, a release."""
@@ -307,6 +325,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "metrics": _metrics,
     "watch": _watch,
     "ps": _ps,
+    "ready": _ready,
     "look": _look,
     "fix": _fix,
     "reload": _reload,
@@ -350,6 +369,7 @@ def info(daemon: Daemon) -> dict[str, Any]:
         "damaged": dict(reconciler.disk.damaged),
         "agents": len(reconciler.disk.specs),
         "projects": {one.project: one.version for one in reconciler.disk.manifests},
+        "unasked": {name: why for name, why in reconciler.unasked()},
         "refused_beats": dict(daemon.refused),
         "alerts": daemon.alerts_info(),
     }
@@ -370,6 +390,12 @@ def _processes(reconciler: Reconciler, now: Instant) -> dict[str, Any]:
 def row_json(row: StatusRow) -> dict[str, Any]:
     """A row for readers: times in UTC, no memory of ours."""
     found: dict[str, Any] = _adapter(StatusRow).dump_python(row, mode="json", exclude={"past"})
+    return found
+
+
+def probed_json(probed: Probed) -> dict[str, Any]:
+    """What the probes of an agent have answered in its present life."""
+    found: dict[str, Any] = _adapter(Probed).dump_python(probed, mode="json")
     return found
 
 

@@ -10,7 +10,7 @@ import asyncio
 import getpass
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -182,12 +182,18 @@ class Reconciler:
         self._observe(name)
         return known is None or replace(known, at=beat.at) != beat
 
+    def unasked(self) -> Iterator[tuple[str, str]]:
+        """Agents of which a probe could not be put, and why."""
+        for name in self.probed:
+            if (found := self.answers(name)) and found.unasked:
+                yield name, found.unasked
+
     def take_answer(self, name: str, life: str, role: ProbeRole, answer: ProbeResult | str) -> bool:
         """Whether it changes anything. It may be why nobody could be asked; of a life that is over it says nothing."""
         state = self.states.get(name)
         if state is None or state.phase is not Phase.ACTIVE or state.incarnation != life:
             return False
-        known = self._probed_of(state) or Probed(life)
+        known = self.answers(name) or Probed(life)
         told = replace(known, unasked=answer) if isinstance(answer, str) else known.answered(role, answer)
         self.probed[name] = told
         self._observe(name)
@@ -401,7 +407,7 @@ class Reconciler:
             return
         units = [one.unit for one in spec.depends_on if one.required] if spec else []
         usage = self.usage.get(name)
-        probed = self._probed_of(state)
+        probed = self.answers(name)
         self._observed[name] = Observation(
             unit=self.disk.seen_on(state),
             beat=self.beats.get(name),
@@ -420,10 +426,10 @@ class Reconciler:
             return False
         return row.past.loaded is None or row.past.loaded.incarnation != state.incarnation
 
-    def _probed_of(self, state: UnitState) -> Probed | None:
-        """What this life of the agent has answered."""
-        probed = self.probed.get(state.name)
-        return probed if probed and probed.incarnation == state.incarnation else None
+    def answers(self, name: str) -> Probed | None:
+        """What the probes of the agent have answered in its present life."""
+        probed, state = self.probed.get(name), self.states.get(name)
+        return probed if probed and state and probed.incarnation == state.incarnation else None
 
     def _left_behind(self, name: str) -> UnitState | None:
         """The unit that systemd and we have forgotten, and of which processes are left."""

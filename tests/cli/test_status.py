@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,14 +20,29 @@ from supervise.cli.status_view import JOURNAL_CLOSED, WITHOUT_DAEMON, footer, sc
 from supervise.control.server import Request, Send
 from supervise.errors import ExitCode, SuperviseError
 from supervise.manager import Manager
-from supervise.manifest import manifests
-from supervise.model import Findings, HealthPart, Lock, LogLine, LogQuery, Phase, Reason, Source, Status, StatusRow
+from supervise.manifest import manifests, to_json
+from supervise.model import (
+    Findings,
+    HealthPart,
+    Lock,
+    LogLine,
+    LogQuery,
+    Phase,
+    Probe,
+    ProbeKind,
+    ProbeResult,
+    Reason,
+    Source,
+    Status,
+    StatusRow,
+)
+from supervise.observe.probes import Probed
 from supervise.places import Places
-from supervise.reconcile.orders import row_json
+from supervise.reconcile.orders import probed_json, row_json
 from tests.cli.reconciler import HOSTILE, INERT
 from tests.cli.shell import Answer, Supervise
 from tests.install.machine import Machine
-from tests.nouns import NOON, row
+from tests.nouns import NOON, NOW, row, spec
 from tests.reconcile.served import INFO, served
 
 CRASHED = row("feed", status=Status.ERROR, reason=Reason.CRASHED, phase=Phase.RESTARTING, message="It exited: code 3.")
@@ -185,6 +201,21 @@ def test_of_one_agent_it_tells_what_the_reconciler_remembers(supervise: Supervis
     assert facts["lock"].strip() == "in truth it is error, Silent; `supervise unlock sma` shows it again"
     assert facts["reconciler:"] == "view 0.4 s old"
     assert "last error It exited: code 3." in answer.out
+
+
+@pytest.mark.usefixtures("machine")
+def test_what_its_probes_have_answered_is_told(supervise: Supervise, there: Places) -> None:
+    probe = Probe(ProbeKind.TCP, ("localhost:1",))
+    mine = replace(next(manifests(there)), agents=(spec(scope=there.scope, live=probe),))
+    there.manifest("trading").write_text(to_json(mine))
+    at = replace(NOW, wall=utc_now() - timedelta(seconds=3))
+    no = Probed("boot-1/a", live=ProbeResult(False, "connection refused", at, "refused"), failed=2)
+    with served(there.control, rows={**said(row()), "probes": {"sma": probed_json(no)}}):
+        answer = supervise("status", "--user", "sma")
+        found = json.loads(supervise("status", "--user", "--json").out)
+    assert "live       localhost:1: connection refused (3 s ago), 2 times in a row" in answer.out
+    (one,) = found["agents"]
+    assert (one["probes"]["failed"], one["probes"]["live"]["detail"]) == (2, "connection refused")
 
 
 @pytest.mark.usefixtures("machine")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,46 @@ def test_where_there_is_no_reconciler_nothing_happens(path: Path) -> None:
     run(tell_all(ByControl(path, by="ada")))
     listening(path).close()
     run(tell_all(ByControl(path, by="ada")))
+
+
+def test_whether_agents_are_ready_is_asked_with_patience(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(informing, "PATIENCE", 0.02)
+    asked: list[dict[str, Any]] = []
+
+    async def answer(request: Request, send: Send) -> Any:
+        asked.append(request.args)
+        await asyncio.sleep(0.05)
+        return {"sma": "", "ema": "no"}
+
+    said: list[Any] = []
+
+    async def work() -> None:
+        async with serving(path, answer):
+            lives = {"sma": "x/a", "ema": "x/b"}
+            said.append(await ByControl(path, by="ada").ready(lives, patience=timedelta(seconds=5)))
+
+    run(work())
+    assert said == [{"sma": "", "ema": "no"}]
+    assert asked == [{"lives": {"sma": "x/a", "ema": "x/b"}, "seconds": 5.0}]
+
+
+def test_where_nobody_can_tell_whether_they_are_ready_it_is_not_known(path: Path) -> None:
+    async def refuse(request: Request, send: Send) -> Any:
+        raise Denied("there is no such operation")
+
+    said: list[Any] = []
+
+    async def ask() -> None:
+        said.append(await ByControl(path, by="ada").ready({"sma": "x/a"}, patience=timedelta(seconds=5)))
+
+    async def work() -> None:
+        async with serving(path, refuse):
+            await ask()
+
+    run(work())
+    path.unlink(missing_ok=True)
+    run(ask())
+    assert said == [None, None]
 
 
 def test_a_refusal_stops_nobody(path: Path) -> None:

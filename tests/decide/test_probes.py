@@ -214,6 +214,12 @@ def test_so_many_noes_in_a_row_are_an_error_and_a_restart_and_one_less_is_nothin
     assert (host.row().message, host.row().last_error) == (message, message)
 
 
+def test_a_yes_is_a_yes_whatever_was_counted_before() -> None:
+    host = asked(LIVE)
+    host.sees(seen(live=YES, failed_probes=9))
+    assert said(host) == (Status.RUNNING, Reason.AS_WANTED)
+
+
 def test_the_message_stays_while_the_answer_is_the_same() -> None:
     host = asked(LIVE)
     host.sees(seen(live=NO, failed_probes=3))
@@ -361,8 +367,9 @@ def test_a_no_that_is_not_the_networks_is_helped_during_a_cut() -> None:
 def test_probes_that_are_commands_or_of_agents_that_are_down_do_not_count() -> None:
     host = fleet(4)
     others = {f"b{number}": spec(f"b{number}", live=COMMAND) for number in range(9)}
-    host.learns(desired={**host.world.desired, **others, "c": spec("c"), "a9": spec("a9", live=HTTP)})
-    host.sees(*[seen(alive(name=name), live=YES) for name in others], state(Phase.INACTIVE, "a9"))
+    down = {f"d{number}": spec(f"d{number}", live=HTTP) for number in range(9)}
+    host.learns(desired={**host.world.desired, **others, **down, "c": spec("c")})
+    host.sees(*[seen(alive(name=name), live=YES) for name in others], *[state(Phase.INACTIVE, name) for name in down])
     assert kinds(host.sees(*map(failing, range(3)))) == []
 
 

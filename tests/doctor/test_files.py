@@ -20,13 +20,14 @@ from supervise.doctor.config import config
 from supervise.doctor.findings import Severity
 from supervise.doctor.installation import Installation, Pending
 from supervise.doctor.manifests import manifests
+from supervise.doctor.probes import probes
 from supervise.doctor.programs import programs
 from supervise.doctor.reading import blocked_at, cannot_read
 from supervise.doctor.sockets import listened_to, sockets
 from supervise.doctor.store import store
 from supervise.errors import ConfigError, Mark, Problem, SuperviseError
 from supervise.install.plan import Plan
-from supervise.model import AlertKind, AlertTarget, Scope, Secret
+from supervise.model import AlertKind, AlertTarget, Probe, ProbeKind, Scope, Secret
 from supervise.stores.sqlite import Sqlite
 from tests.doctor.nouns import STRANGER, WELL, bad, installation, installed, manifest, only, systemd
 from tests.nouns import spec
@@ -346,6 +347,39 @@ def test_a_program_that_cannot_be_executed_comes_with_the_command_that_allows_it
     program.chmod(0o644)
     finding = only(programs(with_agent(there, command=(str(program),))), "cannot start again")
     assert (finding.severity, finding.command) == (Severity.ERROR, f"chmod a+x {program}")
+
+
+def test_probes_that_can_be_asked_are_well(there: Installation) -> None:
+    http = Probe(ProbeKind.HTTP, ("http://localhost/",))
+    assert list(probes(with_agent(there, ready=http, live=Probe(ProbeKind.COMMAND, ("/bin/true",))))) == []
+    assert list(probes(with_agent(there))) == []
+
+
+def test_a_probe_whose_command_is_gone_or_closed_is_an_error(there: Installation, folder: Path) -> None:
+    check = folder / "check"
+    asked = with_agent(there, live=Probe(ProbeKind.COMMAND, (str(check),)))
+    assert only(probes(asked), f'"{check}" of its live probe is gone').severity is Severity.ERROR
+    check.write_text("")
+    check.chmod(0o644)
+    finding = only(probes(asked), "sma: its live probe cannot be asked")
+    assert (finding.severity, finding.command) == (Severity.ERROR, f"chmod a+x {check}")
+
+
+def test_a_library_that_is_missing_is_an_error_only_where_somebody_needs_it(
+    there: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervise.doctor.probes.find_spec", lambda name: None)
+    http = with_agent(there, live=Probe(ProbeKind.HTTP, ("http://localhost/",)))
+    finding = only(probes(http), "httpx is not installed, so probes by http are not asked: sma.")
+    assert finding.severity is Severity.ERROR
+    assert list(probes(with_agent(there, live=Probe(ProbeKind.TCP, ("localhost:1",))))) == []
+
+
+def test_what_the_reconciler_could_not_ask_is_a_warning_with_its_reason(there: Installation) -> None:
+    told = replace(there, info={**WELL, "unasked": {"sma": "it may not"}})
+    finding = only(probes(told), "sma: a probe cannot be asked: it may not.")
+    assert finding.severity is Severity.WARNING
+    assert "sma" in finding.command
 
 
 def test_a_secret_that_others_can_read_is_a_warning(there: Installation, folder: Path) -> None:

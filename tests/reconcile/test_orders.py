@@ -29,12 +29,15 @@ from supervise.model import (
     IntentKind,
     Outcome,
     Phase,
+    ProbeResult,
+    ProbeRole,
     Reason,
     Status,
 )
 from supervise.places import Places
 from supervise.reconcile.daemon import Daemon
 from supervise.reconcile.orders import OPERATIONS, answer
+from supervise.reconcile.readiness import NOT_TOLD
 from supervise.reconcile.reconciler import Told
 from supervise.stores import EventQuery
 from supervise.stores.writer import Trouble
@@ -227,6 +230,13 @@ async def test_root_may_say_who_it_is_and_others_are_named_by_the_kernel(
         ("lock", {**LOCK, "status": "unknown"}, "status"),
         ("lock", {**LOCK, "reason": None}, "reason"),
         ("unlock", {}, "names"),
+        ("ready", {"seconds": 1}, "lives"),
+        ("ready", {"lives": ["sma"], "seconds": 1}, "lives"),
+        ("ready", {"lives": {"sma": 1}, "seconds": 1}, "lives"),
+        ("ready", {"lives": {}}, "seconds"),
+        ("ready", {"lives": {}, "seconds": True}, "seconds"),
+        ("ready", {"lives": {}, "seconds": -1}, "seconds"),
+        ("ready", {"lives": {}, "seconds": 3601}, "seconds"),
         ("act", {"verb": "kill", "names": []}, "verb"),
         ("act", {"verb": "stop", "names": "sma"}, "names"),
         ("act", {"verb": "start", "names": ["sma"], "settle": -1}, "settle"),
@@ -325,6 +335,30 @@ async def test_a_fix_says_what_it_could_not_look_at(desk: Desk) -> None:
 async def test_a_fix_is_not_for_everybody(desk: Desk) -> None:
     with pytest.raises(Denied, match="may read here but not fix"):
         await desk.ask("fix", STRANGER)
+
+
+@in_a_loop
+async def test_with_the_rows_come_the_answers_of_their_probes_in_this_life(desk: Desk) -> None:
+    running(desk)
+    assert (await desk.ask("rows", STRANGER))["probes"] == {}
+    no = ProbeResult(False, "connection refused", NOW, "refused")
+    desk.reconciler.take_answer("sma", "boot-1/a", ProbeRole.LIVE, no)
+    said = (await desk.ask("rows", STRANGER, names=["sma"]))["probes"]["sma"]
+    assert (said["failed"], said["live"]["detail"], said["ready"]) == (1, "connection refused", None)
+    assert (await desk.ask("rows", STRANGER, names=["feed"]))["probes"] == {}
+    assert (await desk.ask("info", STRANGER))["unasked"] == {}
+    desk.reconciler.take_answer("sma", "boot-1/a", ProbeRole.LIVE, "httpx is not installed")
+    assert (await desk.ask("info", STRANGER))["unasked"] == {"sma": "httpx is not installed"}
+    desk.reconciler.take_state(alive("b"))
+    assert (await desk.ask("rows", STRANGER))["probes"] == {}
+    assert (await desk.ask("info", STRANGER))["unasked"] == {}
+
+
+@in_a_loop
+async def test_whether_agents_are_ready_is_answered_once_it_is_known(desk: Desk) -> None:
+    running(desk)
+    assert await desk.ask("ready", STRANGER, lives={"sma": "boot-1/a"}, seconds=5) == {"sma": ""}
+    assert await desk.ask("ready", STRANGER, lives={"sma": "boot-1/b"}, seconds=0) == {"sma": NOT_TOLD}
 
 
 @in_a_loop

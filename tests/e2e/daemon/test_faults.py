@@ -59,6 +59,8 @@ def lab() -> Iterator[Lab]:
         booted.write(f"{FOLDER}/agents.yaml", yaml.safe_dump({"project": "faults", "agents": agents}))
         booted.write(f"{FOLDER}/misbehave.py", (HERE / "misbehave.py").read_text())
         booted.write(f"{FOLDER}/programs/vanishing", "#!/bin/sh\nexec sleep infinity\n", mode=0o755)
+        booted.write(f"{FOLDER}/programs/check", "#!/bin/sh\nexit 0\n", mode=0o755)
+        booted.write(f"{FOLDER}/site/health", "well\n")
         booted.sh(f"chown -R faulty: {FOLDER}; systemctl daemon-reload; systemctl start fault_needed")
         booted.supervise("install", "-f", f"{FOLDER}/agents.yaml")
         booted.run("systemctl", "start", "--no-block", *(f"agent@{name_of(one)}" for one in FAULTS if runs(one)))
