@@ -15,8 +15,8 @@ import pytest
 from supervise import manager as managers
 from supervise import overview as overviews
 from supervise.cli import status_view
-from supervise.cli.output import local, utc_now
-from supervise.cli.status_view import JOURNAL_CLOSED, WITHOUT_DAEMON, footer, screen
+from supervise.cli.output import local, percent, size, utc_now
+from supervise.cli.status_view import JOURNAL_CLOSED, WITHOUT_DAEMON, _facts, footer, screen
 from supervise.control.server import Request, Send
 from supervise.errors import ExitCode, SuperviseError
 from supervise.manager import Manager
@@ -42,7 +42,7 @@ from supervise.reconcile.orders import probed_json, row_json
 from tests.cli.reconciler import HOSTILE, INERT
 from tests.cli.shell import Answer, Supervise
 from tests.install.machine import Machine
-from tests.nouns import NOON, NOW, row, spec
+from tests.nouns import NOON, NOW, row, spec, state
 from tests.reconcile.served import INFO, served
 
 CRASHED = row("feed", status=Status.ERROR, reason=Reason.CRASHED, phase=Phase.RESTARTING, message="It exited: code 3.")
@@ -129,6 +129,58 @@ def test_the_footer_is_dim_while_all_is_well_and_yellow_with_what_is_not(
 
 def test_where_there_is_no_reconciler_the_footer_says_so() -> None:
     assert click.unstyle(footer(None)) == WITHOUT_DAEMON
+
+
+# --- What agents take -------------------------------------------------------------------------------------------------
+
+TAKING = (row("sma", cpu=0.123, memory=300 << 20, tasks=4, pid=7), row("feed", pid=8, message="It exited: code 3."))
+
+
+@pytest.mark.parametrize(("width", "shown"), [(120, True), (74, False)])
+def test_what_agents_take_stands_in_columns_if_there_is_room(
+    width: int, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    feed, sma = screen(TAKING, utc_now(), ()).splitlines()
+    assert ("12 %  300 MiB" in sma) is shown
+    assert feed.rstrip().endswith(f"PID 8{' ' * 17}It exited: code 3." if shown else "PID 8  It exited: code 3.")
+
+
+def test_where_nobody_knows_what_they_take_no_room_is_left_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "PID 8  It exited" in screen([TAKING[1]], utc_now(), ())
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (118 << 20, "118 MiB"),
+        (int(1.25 * (1 << 30)), "1.2 GiB"),
+        (1 << 41, "2048 GiB"),
+    ],
+)
+def test_a_size_is_said_in_the_unit_that_fits(number: int, text: str) -> None:
+    assert size(number) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.0, "0 %"), (0.0004, "0.0 %"), (0.0042, "0.4 %"), (0.123, "12 %"), (2.5, "250 %")]
+)
+def test_a_share_is_said_in_percent_of_one_core(share: float, text: str) -> None:
+    assert percent(share) == text
+
+
+def test_one_agent_is_shown_with_what_it_takes_and_what_it_was_started_with() -> None:
+    taking = replace(TAKING[0], revision="abc", outdated=True, outdated_by=("code", "secret API_KEY"))
+    facts = dict(_facts(spec(), taking, state(), utc_now(), known=True))
+    assert facts["takes"] == "12 % of a core, 300 MiB of memory, 4 tasks"
+    assert facts["revision"] == "abc"
+    assert facts["outdated"] == "code and secret API_KEY changed since its start; `supervise restart sma`"
+    nothing = dict(_facts(spec(), TAKING[1], state(), utc_now(), known=True))
+    assert not {"takes", "revision", "outdated"} & nothing.keys()
 
 
 def test_trouble_is_on_the_screen_too(supervise: Supervise, there: Places) -> None:

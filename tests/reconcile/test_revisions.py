@@ -63,7 +63,7 @@ async def test_it_is_looked_soon_after_a_start_and_else_seldom(tmp_path: Path, m
     rig, disk, revisions = made(tmp_path)
     running = asyncio.ensure_future(revisions.run())
     await until(lambda: rig.reconciler.rows["sma"].revision == "abc")
-    rig.clock.go_on(seconds(9.9))
+    rig.clock.go_on(seconds(29.9))
     await asyncio.sleep(0.02)
     assert disk.looks == 1
     rig.clock.go_on(seconds(0.1))
@@ -100,9 +100,22 @@ async def test_a_disk_that_does_not_answer_holds_up_nobody_for_long(
     disk.may_answer.clear()
     for _ in range(3):
         await revisions.look_soon()
+        rig.clock.go_on(seconds(1))
     assert disk.looks == 1
     disk.may_answer.set()
     await until(lambda: rig.reconciler.rows["sma"].revision == "abc")
+
+
+@in_a_loop
+async def test_however_often_it_is_asked_for_it_is_not_looked_again_at_once(tmp_path: Path) -> None:
+    rig, disk, revisions = made(tmp_path)
+    await revisions.look_soon()
+    rig.clock.go_on(seconds(0.249))
+    await revisions.look_soon()
+    assert disk.looks == 1
+    rig.clock.go_on(seconds(0.001))
+    await revisions.look_soon()
+    assert disk.looks == 2
 
 
 @in_a_loop

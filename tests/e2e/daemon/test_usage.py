@@ -74,6 +74,8 @@ def test_an_agent_that_eats_is_shown_with_what_it_eats(lab: Lab) -> None:
     assert row["cpu"] > 0.2
     assert row["memory"] == pytest.approx(status(lab, pid, "RssAnon") * 1024, rel=0.05)
     assert row["tasks"] == status(lab, pid, "Threads") == 6
+    (lost,) = [part for part in row["health_parts"] if part["name"] == "pressure"]
+    assert (lost["lost"], lost["why"]) == (pytest.approx(13, abs=2), "its memory is at 92 % of its limit")
     told = lab.supervise("status", "eater", check=False).stdout
     assert "% of a core, 20" in told
     assert "MiB of memory, 6 tasks" in told
