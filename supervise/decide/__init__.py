@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 
 from supervise.decide import network
-from supervise.decide.events import death_event, host_event, restart_event, status_event
+from supervise.decide.events import death_beside_copy, host_event, restart_event, status_event, unseen_death
 from supervise.decide.health import FULL, USUAL, score
 from supervise.decide.judge import (
     AS_WANTED,
@@ -301,14 +301,23 @@ def _events(last: StatusRow | None, row: StatusRow, case: Case, unit: UnitState 
     at = fact_time(last, unit, case.now)
     if last is None:
         return (status_event(None, row, at=at, intent=case.intent),)
-    died = unit is not None and _died_unseen(last, row, unit, case)
-    unseen = (death_event(last, row, unit, at=unit.left_active or at),) if unit and died else ()
+    died = _deaths_beside(last, row, unit, case, at) if unit else ()
     shown_before = (last.status, last.reason, last.observed_reason)
     if shown_before != (row.status, row.reason, row.observed_reason):
-        return (*unseen, status_event(last, row, at=at, intent=case.intent))
+        return (*died, status_event(last, row, at=at, intent=case.intent))
     if unit and not died and _restarted_unseen(last, row, unit, case):
         return (restart_event(row, unit, at=at),)
-    return unseen
+    return died
+
+
+def _deaths_beside(last: StatusRow, row: StatusRow, unit: UnitState, case: Case, at: datetime) -> tuple[Event, ...]:
+    """A death of which the change of status tells nothing: it was over before anybody looked, or a copy is told of."""
+    if _died_unseen(last, row, unit, case):
+        return (unseen_death(last, row, unit, at=unit.left_active or at),)
+    counted = last.boot == row.boot and row.past.counted not in (None, last.past.counted)
+    if counted and row.observed_reason is Reason.HIDDEN_PROCESS:
+        return (death_beside_copy(last, row, unit, at=unit.ended_at or at),)
+    return ()
 
 
 def _died_unseen(last: StatusRow, row: StatusRow, unit: UnitState, case: Case) -> bool:

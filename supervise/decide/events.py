@@ -9,8 +9,10 @@ import hashlib
 from datetime import datetime
 
 from supervise.decide.judge import copies
+from supervise.exits import ending
 from supervise.model import (
     Action,
+    Cause,
     Doubt,
     Event,
     EventKind,
@@ -47,8 +49,19 @@ def status_event(last: StatusRow | None, row: StatusRow, *, at: datetime, intent
     )
 
 
-def death_event(last: StatusRow, row: StatusRow, unit: UnitState, *, at: datetime) -> Event:
+def unseen_death(last: StatusRow, row: StatusRow, unit: UnitState, *, at: datetime) -> Event:
     """Of a death that was over before anybody looked: its cause is gone with it."""
+    message = f"It died and was started again by systemd (restart {unit.restarts})."
+    return _death(last, row, unit, Reason.CRASHED, message, at)
+
+
+def death_beside_copy(last: StatusRow, row: StatusRow, unit: UnitState, *, at: datetime) -> Event:
+    """Of a death while a copy runs outside of the unit, which is all that the status tells of."""
+    reason = Reason.EXITED if unit.cause is Cause.CLEAN else Reason.CRASHED
+    return _death(last, row, unit, reason, f"It {ending(unit)}; a copy of it runs on.", at)
+
+
+def _death(last: StatusRow, row: StatusRow, unit: UnitState, reason: Reason, message: str, at: datetime) -> Event:
     return Event(
         id=_id(row.name, row.boot, row.incarnation, at, "death", unit.restarts),
         name=row.name,
@@ -56,8 +69,8 @@ def death_event(last: StatusRow, row: StatusRow, unit: UnitState, *, at: datetim
         kind=EventKind.DEATH,
         before=last.status,
         after=last.status,
-        reason=Reason.CRASHED.value,
-        message=f"It died and was started again by systemd (restart {unit.restarts}).",
+        reason=reason.value,
+        message=message,
         by=MANAGER,
     )
 

@@ -14,8 +14,10 @@ from supervise.model import (
     ActionKind,
     AgentSpec,
     Beat,
+    Cause,
     Decision,
     EventKind,
+    Exit,
     HeartbeatLimits,
     Hold,
     HostFacts,
@@ -38,7 +40,7 @@ from supervise.model import (
     UnitState,
 )
 from tests.decide.host import Host
-from tests.nouns import NOON, NOW, after, alive, dead, minutes, seconds, spec, state
+from tests.nouns import NOON, NOW, after, alive, copy, dead, minutes, seconds, spec, state
 
 AGENT = spec()
 HOLD = Hold("sma", "r", "ada", NOON - minutes(1))
@@ -348,6 +350,30 @@ def test_a_death_that_nobody_saw_is_told_before_what_came_of_it() -> None:
         Status.RUNNING,
     )
     assert (starts.kind, starts.before, starts.after) == (EventKind.STATUS, Status.RUNNING, Status.STARTING)
+
+
+@pytest.mark.parametrize(
+    ("how", "reason", "message"),
+    [
+        ({}, "Crashed", "It exited with code 3; a copy of it runs on."),
+        ({"cause": Cause.CLEAN, "exit": Exit(code=0)}, "Exited", "It exited with code 0; a copy of it runs on."),
+    ],
+)
+def test_a_death_beside_a_copy_is_told_though_the_status_is_about_the_copy(
+    how: dict[str, Any], reason: str, message: str
+) -> None:
+    host = Host(AGENT)
+    host.sees(Observation(alive(), outside=(copy(),)))
+    died = dead(at=after(seconds(8)), **how)
+    death, hidden = host.sees(Observation(died, outside=(copy(),)), at=after(seconds(9))).events
+    assert (death.kind, death.reason, death.message, death.at) == (
+        EventKind.DEATH,
+        reason,
+        message,
+        NOON + seconds(8),
+    )
+    assert (hidden.kind, hidden.reason) == (EventKind.STATUS, "HiddenProcess")
+    assert host.sees(Observation(died, outside=(copy(5),)), at=after(seconds(10))).events == ()
 
 
 def test_a_death_that_was_seen_is_told_once() -> None:

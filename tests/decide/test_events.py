@@ -9,12 +9,12 @@ import pytest
 
 from supervise.decide.events import (
     action_event,
-    death_event,
     doubt_event,
     host_event,
     order_event,
     status_event,
     told_of_host,
+    unseen_death,
 )
 from supervise.model import (
     Action,
@@ -153,7 +153,7 @@ def test_behind_what_is_locked_is_who_locked_it() -> None:
 
 
 def test_a_death_that_nobody_saw_changes_no_status() -> None:
-    event = death_event(RUNNING, RUNNING, alive("b", restarts=3), at=NOON)
+    event = unseen_death(RUNNING, RUNNING, alive("b", restarts=3), at=NOON)
     assert (event.kind, event.name, event.at, event.by, event.reason) == (
         EventKind.DEATH,
         "sma",
@@ -163,8 +163,8 @@ def test_a_death_that_nobody_saw_changes_no_status() -> None:
     )
     assert (event.before, event.after) == (Status.RUNNING, Status.RUNNING)
     assert "restart 3" in event.message
-    assert death_event(RUNNING, RUNNING, alive("b", restarts=3, pid=9), at=NOON).id == event.id
-    assert death_event(RUNNING, RUNNING, alive("b", restarts=4), at=NOON).id != event.id
+    assert unseen_death(RUNNING, RUNNING, alive("b", restarts=3, pid=9), at=NOON).id == event.id
+    assert unseen_death(RUNNING, RUNNING, alive("b", restarts=4), at=NOON).id != event.id
 
 
 def test_what_concerns_the_host_names_no_agent() -> None:
