@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.chaos.board import question
 from tests.chaos.history import Act, History
-from tests.chaos.limits import EVENT, QUIET, seconds
+from tests.chaos.limits import EVENT, seconds
 from tests.chaos.oracle import Oracle
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def check(run: Run, path: Path, *, since: float) -> None:
     """Everything that can only be seen at the end."""
     now = time.monotonic()
     for name, why in run.not_well().items():
-        run.oracle.find("lost", name, now, f"{seconds(QUIET):.0f} s after the last fault it does not run: {why}")
+        run.oracle.find("lost", name, now, f"{run.quiet:.0f} s after the last fault it does not run: {why}")
     for begin, end in run.away():
         run.oracle.find("away", "", begin, f"nobody answered for {end - begin:.1f} s")
     if run.board.info.get("store"):

@@ -9,9 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Mapping
 
 BEAT = 0.02
+Life = tuple[int, float]
 STALL = 0.1
 """Being late by less is how machines are."""
 
@@ -47,21 +49,25 @@ class Waits:
 
     def __init__(self) -> None:
         self._at: list[float] = [0.0]
-        self._total: list[float] = [0.0]
-        self._last: dict[tuple[int, float], float] = {}
+        self._looks: list[Mapping[Life, float]] = [{}]
 
-    def note(self, at: float, waited: Mapping[tuple[int, float], float]) -> None:
-        more = sum(seconds - self._last.get(life, 0.0) for life, seconds in waited.items())
-        self._last = dict(waited)
-        self._total.append(self._total[-1] + max(more, 0.0))
+    def note(self, at: float, waited: Mapping[Life, float]) -> None:
         self._at.append(at)
+        self._looks.append(waited)
 
     def between(self, begin: float, end: float) -> float:
-        """At most so long as it is, since two may wait at once."""
+        """Of whoever waited longest in that time, since they wait for one another only now and then."""
         first = max(bisect_right(self._at, begin) - 1, 0)
         last = min(bisect_left(self._at, end), len(self._at) - 1)
-        return min(self._total[last] - self._total[first], end - begin)
+        before: dict[Life, float] = {}
+        more: defaultdict[Life, float] = defaultdict(float)
+        for number in range(first, last + 1):
+            for life, seconds in self._looks[number].items():
+                if number > first:
+                    more[life] += seconds - before.get(life, 0.0)
+                before[life] = seconds
+        return min(max(more.values(), default=0.0), end - begin)
 
     @property
     def total(self) -> float:
-        return self._total[-1]
+        return self.between(0.0, self._at[-1])

@@ -37,8 +37,8 @@ def _lines(result: Result, command: str) -> Iterator[str]:
         f"mean load {load:.1f}."
     )
     yield (
-        f"The machine stood still for {result.stalled:.1f} s, and systemd, the bus and the reconciler waited "
-        f"{result.waited:.1f} s for a processor: by such seconds a limit is longer."
+        f"The machine stood still for {result.stalled:.1f} s, and of those that make rows true one "
+        f"waited {result.waited:.1f} s for a processor: by such seconds a limit is longer."
     )
     yield ""
     yield "The longest:"

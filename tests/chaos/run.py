@@ -15,7 +15,7 @@ from tests.chaos.crew import KINDS, Member
 from tests.chaos.facts import Facts
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.history import Act, History
-from tests.chaos.limits import AWAY, QUIET, seconds
+from tests.chaos.limits import AWAY, LIMITS, QUIET, seconds
 from tests.chaos.look import Census, Look, lives
 from tests.chaos.machine import CONTROL, Hands, prepare
 from tests.chaos.oracle import Oracle
@@ -112,7 +112,13 @@ class Run:
     """Does the steps of a plan to the agents of a lab."""
 
     def __init__(
-        self, lab: Lab, members: Sequence[Member], *, tell: Progress = print, told: Callable[[Row], Row] = as_it_is
+        self,
+        lab: Lab,
+        members: Sequence[Member],
+        *,
+        tell: Progress = print,
+        told: Callable[[Row], Row] = as_it_is,
+        quiet: float = LIMITS[QUIET].seconds,
     ) -> None:
         self.lab = lab
         self.members = {one.name: one for one in members}
@@ -123,6 +129,7 @@ class Run:
         self.hands = Hands(lab)
         self.waits = Waits()
         self.oracle = Oracle(self.board, self.histories, host=self.host, stalled=self.stalled)
+        self.quiet = quiet
         self._tell = tell
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._ended = threading.Event()
@@ -290,7 +297,7 @@ class Run:
 
     def _settle(self) -> None:
         """Until all run as wished and nothing is told any more; whoever does not is lost."""
-        deadline = time.monotonic() + seconds(QUIET)
+        deadline = time.monotonic() + self.quiet
         while time.monotonic() < deadline and not self._broken:
             calm = time.monotonic() - max(self.board.newest_event, self.board.last_away) > CALM
             if calm and not self.not_well() and not self.oracle.disagreeing:

@@ -189,10 +189,10 @@ def test_what_was_stopped_and_started_is_stopped_no_more(scene: Scene) -> None:
 def test_who_waits_for_a_processor_is_waited_for() -> None:
     waits = Waits()
     waits.note(10.0, {(1, 0.0): 5.0})
-    waits.note(11.0, {(1, 0.0): 5.25, (7, 10.5): 0.25})
+    waits.note(11.0, {(1, 0.0): 5.25, (7, 10.5): 0.125})
     waits.note(12.0, {(1, 0.0): 5.25})
-    assert waits.between(10.0, 11.0) == 0.5
-    assert waits.between(10.2, 10.9) == 0.5
+    assert waits.between(10.0, 11.0) == 0.25
+    assert waits.between(10.2, 10.9) == 0.25
     assert waits.between(10.2, 10.3) == pytest.approx(0.1)
     assert waits.between(11.0, 12.0) == 0
     assert waits.between(20.0, 21.0) == 0
