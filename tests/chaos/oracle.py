@@ -19,6 +19,8 @@ from tests.chaos.truth import Complaint, complaints
 ALONE = 5.0
 """So long after a fault of the host whatever becomes untrue is put down to it."""
 NO_FAULT = "none"
+FORK = 1.0
+"""Seconds in which a child has become another program, or has ended."""
 PLANTED = "copy-"
 """How the units begin in which copies are planted."""
 Row = dict[str, Any]
@@ -82,7 +84,7 @@ class Oracle:
         self._stalled = stalled
         self._before: dict[str, Facts] = {}
         self._open: dict[str, Open] = {}
-        self._doubles: dict[str, frozenset[tuple[int, float]]] = {}
+        self._doubles: dict[str, dict[tuple[int, float], float]] = {}
         self._told: set[tuple[int, float]] = set()
         self._lines: dict[str, list[tuple[float, str]]] = {name: [] for name in histories}
 
@@ -167,16 +169,18 @@ class Oracle:
             self.find("wrongly killed", history.member.name, life.end, text)
 
     def _count(self, history: History, facts: Facts) -> None:
-        """Processes of an agent that nobody has planted, beside its main one. Seen once they may be a restart."""
+        """Processes of an agent that nobody has planted, beside its main one. For a moment a fork looks like one."""
         name = history.member.name
         extra = {one.life for one in facts.outside if not one.unit.startswith(PLANTED)}
         if facts.unit.phase == "active" and not history.forked(facts.unit.started):
             others = [one for one in facts.inside if one.argv == history.member.argv and one.pid != facts.unit.pid]
             extra |= {one.life for one in others}
-        for life in extra & self._doubles.get(name, frozenset()) - self._told:
-            self._told.add(life)
-            self.find("doubled", name, facts.begin, f"PID {life[0]} runs it too, and nobody has planted that")
-        self._doubles[name] = frozenset(extra)
+        before = self._doubles.get(name, {})
+        seen = self._doubles[name] = {life: before.get(life, facts.begin) for life in extra}
+        for life, since in seen.items():
+            if facts.begin - since > FORK and life not in self._told:
+                self._told.add(life)
+                self.find("doubled", name, facts.begin, f"PID {life[0]} runs it too, and nobody has planted that")
 
     # --- Findings -----------------------------------------------------------------------------------------------------
 

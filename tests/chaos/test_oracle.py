@@ -159,20 +159,27 @@ def test_who_was_killed_by_a_fault_was_not(scene: Scene) -> None:
 
 def test_a_process_that_nobody_planted_is_a_double(scene: Scene) -> None:
     stray = Process(98, 1000.5, "S", 1000, MEMBER.argv, "/home/ops/chaos", "session-1.scope")
-    scene.is_so(at=1001.0, until=1001.3, outside=(stray,))
+    scene.is_so(at=1001.0, until=1002.3, outside=(stray,))
     assert scene.kinds == ["doubled"]
 
 
 def test_a_second_process_in_its_own_unit_is_a_double(scene: Scene) -> None:
     main, second = (Process(pid, 900.0, "S", 1000, MEMBER.argv, "/", MEMBER.unit) for pid in (70, 71))
-    scene.is_so(at=1001.0, until=1001.3, inside=(main, second))
+    scene.is_so(at=1001.0, until=1002.3, inside=(main, second))
     assert scene.kinds == ["doubled"]
+
+
+def test_a_child_that_is_about_to_become_another_program_is_none(scene: Scene) -> None:
+    main, second = (Process(pid, 900.0, "S", 1000, MEMBER.argv, "/", MEMBER.unit) for pid in (70, 71))
+    scene.is_so(at=1001.0, until=1001.5, inside=(main, second))
+    scene.is_so(at=1001.6, until=1003.0, inside=(main,))
+    assert scene.kinds == []
 
 
 def test_children_that_a_fault_has_left_are_none(scene: Scene) -> None:
     scene.done("leave_child", at=1000.9, forks=True)
     main, second = (Process(pid, 900.0, "S", 1000, MEMBER.argv, "/", MEMBER.unit) for pid in (70, 71))
-    scene.is_so(at=1001.0, until=1001.3, inside=(main, second))
+    scene.is_so(at=1001.0, until=1002.3, inside=(main, second))
     assert scene.kinds == []
 
 
