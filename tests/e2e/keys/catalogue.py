@@ -21,7 +21,6 @@ MACHINE = (Scope.SYSTEM,)
 OWN = (Scope.USER,)
 
 LATER = {
-    "probes": "the reconciler's probes",
     "supabase": "the replica",
     "reconciler.intervals": "the reconciler",
     "reconciler.remote_control": "the replica",
