@@ -137,6 +137,15 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of one agent: one of its probes."""
+
+    name: str
+    role: ProbeRole
+    probe: Probe
+
+
+@dataclass(frozen=True, slots=True)
 class HeartbeatLimits:
     """Ages of the last sign of life. `written`: the user asked for it, so a sign is expected from the start."""
 

@@ -1,4 +1,4 @@
-"""Mutations of the code that decides and of the watch: each, made in a copy, must make one of their tests fail.
+"""Mutations of the code that decides, of the watch and of the agenda of probes: each, in a copy, must fail a test.
 
 Run by `scripts/mutate`. A mutation that no test notices, or whose text is not found just once, is an error.
 """
@@ -37,7 +37,8 @@ EVENTS = "supervise/decide/events.py"
 PROBES = "supervise/decide/probes.py"
 NETWORK = "supervise/decide/network.py"
 WATCH = "supervise/platforms/systemd/watch.py"
-TESTS = {WATCH: "tests/platforms/systemd/test_watch.py"}
+AGENDA = "supervise/reconcile/agenda.py"
+TESTS = {WATCH: "tests/platforms/systemd/test_watch.py", AGENDA: "tests/reconcile/test_agenda.py"}
 """The tests that must notice; of all else those of the heart."""
 
 MUTATIONS = (
@@ -240,6 +241,26 @@ MUTATIONS = (
     Mutation(EVENTS, "return ITSELF", "return MANAGER"),
     Mutation(WATCH, "PASSING = 0.05", "PASSING = 0.06"),
     Mutation(WATCH, "told in (Phase.RESTARTING, Phase.FAILED)", "told is Phase.RESTARTING"),
+    Mutation(AGENDA, "SPREAD = 0.2", "SPREAD = 0.5"),
+    Mutation(AGENDA, "if known is None or not known.same(turn):", "if True:"),
+    Mutation(AGENDA, "(0.5 + self._share(turn))", "(0.5)"),
+    Mutation(AGENDA, "self._queue[0][0] <= now", "self._queue[0][0] < now"),
+    Mutation(AGENDA, "            self._put(current)\n", ""),
+    Mutation(AGENDA, "        self._busy[turn.kind] -= 1\n", ""),
+    Mutation(AGENDA, "if not current.same(turn):", "if False:"),
+    Mutation(AGENDA, "max(now, (turn.asked_at or now) + self._pause(turn))", "now + self._pause(turn)"),
+    Mutation(AGENDA, "now - self._hasted_at < HASTE", "now - self._hasted_at <= HASTE"),
+    Mutation(AGENDA, "other.asked_at < since", "other.asked_at <= since"),
+    Mutation(AGENDA, "and other.kind is not ProbeKind.COMMAND", ""),
+    Mutation(AGENDA, "turn.at == at and name not in self.under_way", "turn.at == at"),
+    Mutation(AGENDA, "turn is not None and turn.at == at", "turn is not None"),
+    Mutation(
+        AGENDA, "while crowd and self._busy[kind] < MOST[kind]:", "while crowd and self._busy[kind] <= MOST[kind]:"
+    ),
+    Mutation(AGENDA, "            if self._busy[kind] < MOST[kind]:\n", "            if True:\n"),
+    Mutation(AGENDA, "turn.at <= now and turn.name not in self.under_way", "turn.at <= now"),
+    Mutation(AGENDA, "and turn.at <= now and", "and"),
+    Mutation(AGENDA, "FIRST_PAUSE * float(2 ** min(turn.asked - 1, 32))", "FIRST_PAUSE * float(2 ** turn.asked)"),
     Mutation(WATCH, "told in (Phase.RESTARTING, Phase.FAILED)", "told is Phase.FAILED"),
     Mutation(WATCH, "if state.phase is Phase.QUEUED:", "if False:"),
     Mutation(WATCH, "if not fresh and self._known", "if False and self._known"),

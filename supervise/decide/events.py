@@ -20,6 +20,7 @@ from supervise.model import (
     Intent,
     IntentKind,
     Outcome,
+    Phase,
     Reason,
     Status,
     StatusRow,
@@ -31,6 +32,9 @@ US = "supervise"
 ITSELF = "the agent"
 MANAGER = "systemd"
 SOMEBODY = "somebody"
+OURS = (Reason.QUARANTINED, Reason.CRASH_LOOPING, Reason.NOT_OBSERVED, Reason.PROBE_FAILING)
+OF_A_START = (Reason.STARTING, Reason.START_TIMEOUT)
+"""For its manager the start of an active unit is over: that it is not, its probe has told us."""
 DONE = "done"
 
 
@@ -165,7 +169,7 @@ def _behind(last: StatusRow | None, row: StatusRow, intent: Intent | None) -> st
         return intent.by if intent and _names(row.message, intent) else SOMEBODY
     if row.observed_reason in (Reason.HIDDEN_PROCESS, Reason.DUPLICATE_PROCESS):
         return SOMEBODY
-    if row.observed_reason in (Reason.QUARANTINED, Reason.CRASH_LOOPING, Reason.NOT_OBSERVED):
+    if row.observed_reason in OURS or (row.observed_reason in OF_A_START and row.phase is Phase.ACTIVE):
         return US
     if row.observed_reason in (Reason.AGENT_ERROR, Reason.AGENT_WARNING, Reason.AGENT_WAITING):
         return ITSELF

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from importlib import import_module
 from typing import Protocol
 
-from supervise.model import Instant, Outcome, Probe, ProbeKind, ProbeResult, ProbeRole
+from supervise.model import Instant, Outcome, ProbeKind, ProbeResult, ProbeRole, Question
 from supervise.text import shown
 
 CHECKERS = {
@@ -26,15 +25,6 @@ CHECKERS = {
 LONGEST_DETAIL = 200
 OVERTIME = timedelta(seconds=5)
 """So much longer than its `timeout` a command may take: its manager ends it, and has to tell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One question to one agent."""
-
-    name: str
-    role: ProbeRole
-    probe: Probe
 
 
 class Failed(Exception):

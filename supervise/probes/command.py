@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from supervise.probes import CannotAsk, Failed, Question, Run
+from supervise.model import Question
+from supervise.probes import CannotAsk, Failed, Run
 
 
 async def check(question: Question, run: Run) -> str:

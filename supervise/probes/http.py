@@ -15,8 +15,8 @@ from functools import cache
 import httpx
 
 from supervise import __version__
-from supervise.model import Probe
-from supervise.probes import CannotAsk, Failed, Question, Run
+from supervise.model import Probe, Question
+from supervise.probes import CannotAsk, Failed, Run
 from supervise.probes.reaching import Address, addresses, meaning
 
 MOST_READ = 64 * 1024

@@ -6,7 +6,8 @@ import asyncio
 import socket
 from contextlib import suppress
 
-from supervise.probes import Question, Run
+from supervise.model import Question
+from supervise.probes import Run
 from supervise.probes.reaching import Address, addresses, meaning
 
 

@@ -26,6 +26,7 @@ from supervise.model import (
     IntentKind,
     Lock,
     Outcome,
+    Phase,
     Reason,
     Status,
 )
@@ -122,12 +123,28 @@ def test_behind_what_is_to_stay_down_is_who_wants_it_so(intent: Intent, who: str
     assert behind(intent, **{**stopped(who), "message": words}) == by
 
 
-@pytest.mark.parametrize("reason", [Reason.QUARANTINED, Reason.CRASH_LOOPING, Reason.NOT_OBSERVED])
+@pytest.mark.parametrize(
+    ("reason", "phase", "by"),
+    [
+        (Reason.STARTING, Phase.STARTING, "systemd"),
+        (Reason.START_TIMEOUT, Phase.FAILED, "systemd"),
+        (Reason.STARTING, Phase.ACTIVE, "supervise"),
+        (Reason.START_TIMEOUT, Phase.ACTIVE, "supervise"),
+        (Reason.CRASHED, Phase.ACTIVE, "systemd"),
+    ],
+)
+def test_a_start_that_is_over_for_its_manager_goes_on_by_our_word(reason: Reason, phase: Phase, by: str) -> None:
+    assert behind(reason=reason, phase=phase) == by
+
+
+@pytest.mark.parametrize(
+    "reason", [Reason.QUARANTINED, Reason.CRASH_LOOPING, Reason.NOT_OBSERVED, Reason.PROBE_FAILING]
+)
 def test_behind_what_we_make_out_are_we(reason: Reason) -> None:
     assert behind(stop("ada"), status=Status.ERROR, reason=reason) == "supervise"
 
 
-@pytest.mark.parametrize("reason", [Reason.CRASHED, Reason.AS_WANTED, Reason.STARTING, Reason.EXITED_CLEANLY])
+@pytest.mark.parametrize("reason", [Reason.CRASHED, Reason.AS_WANTED, Reason.EXITED_CLEANLY])
 def test_behind_all_else_is_the_manager(reason: Reason) -> None:
     assert behind(stop("ada"), reason=reason) == "systemd"
 

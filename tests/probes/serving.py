@@ -12,8 +12,8 @@ from datetime import timedelta
 from typing import Any
 
 from supervise.clock import now
-from supervise.model import Outcome, Probe, ProbeKind, ProbeResult, ProbeRole
-from supervise.probes import Question, ask
+from supervise.model import Outcome, Probe, ProbeKind, ProbeResult, ProbeRole, Question
+from supervise.probes import ask
 
 GOOD = Outcome(True)
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

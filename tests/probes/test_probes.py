@@ -15,8 +15,8 @@ import pytest
 
 from supervise import probes
 from supervise.clock import now
-from supervise.model import Outcome, ProbeKind, ProbeRole
-from supervise.probes import CannotAsk, Failed, Question, reaching, tcp
+from supervise.model import Outcome, ProbeKind, ProbeRole, Question
+from supervise.probes import CannotAsk, Failed, reaching, tcp
 from tests.probes.serving import answer, free_port, probe, serving
 from tests.reconcile.rig import in_a_loop
 

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ import pytest
 
 from supervise import clock as real_clock
 from supervise.model import Outcome, Phase, Probe, ProbeKind, ProbeResult, ProbeRole, Reason, Status
-from supervise.probes import Question
 from supervise.reconcile import probing as module
-from supervise.reconcile.probing import Agenda, Probing, Turn
+from supervise.reconcile.agenda import MOST
+from supervise.reconcile.probing import Probing
 from tests.install.machine import Machine
 from tests.nouns import NOW, alive, minutes, places_in, seconds, spec, state
 from tests.reconcile.rig import Rig, in_a_loop, until
@@ -30,165 +29,6 @@ PROBE = Probe(ProbeKind.TCP, ("127.0.0.1:1",), interval=TEN)
 COMMAND = Probe(ProbeKind.COMMAND, ("/bin/check",), interval=TEN)
 YES = ProbeResult(True, "it accepts connections", NOW)
 REFUSED = ProbeResult(False, "connection refused", NOW, "refused")
-
-
-def question(name: str = "sma", role: ProbeRole = ProbeRole.LIVE, probe: Probe = PROBE) -> Question:
-    return Question(name, role, probe)
-
-
-def agenda(*questions: Question, life: str = "a", seed: str = "") -> Agenda:
-    found = Agenda(seed=seed)
-    for one in questions:
-        found.follow(one.name, life, one, MONO)
-    return found
-
-
-def names(turns: list[Turn]) -> list[str]:
-    return [turn.question.name for turn in turns]
-
-
-# --- When -------------------------------------------------------------------------------------------------------------
-
-
-def moments(found: Agenda, count: int, *, takes: timedelta = timedelta()) -> list[timedelta]:
-    """When the one agent is asked so many times, each answer taking so long; counted from the beginning."""
-    asked = []
-    for _ in range(count):
-        at = found.next_at()
-        assert at is not None
-        (turn,) = found.begin(at)
-        asked.append(at - MONO)
-        assert found.end(turn, at + takes)
-    return asked
-
-
-def test_whether_it_is_ready_is_asked_at_once_and_then_with_growing_pauses_up_to_the_interval() -> None:
-    asked = moments(agenda(question(role=ProbeRole.READY)), 9)
-    pauses = [(later - sooner).total_seconds() for sooner, later in pairwise(asked)]
-    assert asked[0] == timedelta()
-    assert pauses == [0.25, 0.5, 1, 2, 4, 8, 10, 10]
-
-
-def test_whether_it_lives_is_asked_once_an_interval_more_or_less() -> None:
-    asked = moments(agenda(question()), 50)
-    pauses = [later - sooner for sooner, later in pairwise(asked)]
-    assert 0.5 * TEN <= asked[0] <= 1.5 * TEN
-    assert all(0.9 * TEN <= pause <= 1.1 * TEN for pause in pauses)
-    assert len(set(pauses)) > 40
-    assert 0.97 <= sum(pauses, timedelta()) / len(pauses) / TEN <= 1.03
-
-
-def test_what_was_started_together_is_not_asked_together_and_always_at_the_same_moments() -> None:
-    found = [agenda(question(f"a{number}")).next_at() for number in range(50)]
-    assert len(set(found)) == 50
-    assert found == [agenda(question(f"a{number}")).next_at() for number in range(50)]
-    assert found != [agenda(question(f"a{number}"), seed="beta").next_at() for number in range(50)]
-
-
-def test_an_answer_that_takes_longer_than_the_interval_is_waited_for() -> None:
-    asked = moments(agenda(question()), 3, takes=minutes(1))
-    assert [later - sooner for sooner, later in pairwise(asked)] == [minutes(1)] * 2
-
-
-def test_the_interval_counts_from_question_to_question() -> None:
-    asked = moments(agenda(question()), 2, takes=seconds(5))
-    assert 0.9 * TEN <= asked[1] - asked[0] <= 1.1 * TEN
-
-
-# --- Whom -------------------------------------------------------------------------------------------------------------
-
-
-def test_of_one_agent_there_are_never_two_questions_under_way_also_not_of_two_lives() -> None:
-    found = agenda(question(role=ProbeRole.READY))
-    (turn,) = found.begin(MONO)
-    assert found.begin(MONO + minutes(9)) == []
-    assert found.next_at() is None
-    found.follow("sma", "b", question(role=ProbeRole.READY), MONO)
-    assert found.begin(MONO + minutes(9)) == []
-    assert not found.end(turn, MONO), "its answer is of another life"
-    (again,) = found.begin(MONO)
-    assert again.life == "b"
-
-
-@pytest.mark.parametrize(
-    "change", [("sma", "a", None), ("sma", "a", question()), ("sma", "b", question(role=ProbeRole.READY))]
-)
-def test_an_answer_to_what_is_asked_no_more_counts_for_nothing(change: Any) -> None:
-    found = agenda(question(role=ProbeRole.READY))
-    (turn,) = found.begin(MONO)
-    name, life, asked = change
-    found.follow(name, life, asked, MONO)
-    assert not found.end(turn, MONO)
-
-
-def test_what_is_asked_already_goes_on_as_it_was() -> None:
-    found = agenda(question())
-    before = found.next_at()
-    found.follow("sma", "a", question(), MONO + seconds(3))
-    assert found.next_at() == before
-
-
-def test_who_is_not_to_be_asked_any_more_is_not() -> None:
-    found = agenda(question(), question("ema"))
-    found.follow("sma", "", None, MONO)
-    found.follow("feed", "", None, MONO)
-    assert names(found.begin(MONO + minutes(1))) == ["ema"]
-
-
-@pytest.mark.parametrize("kind", [PROBE, COMMAND])
-def test_only_so_many_are_asked_at_once_and_who_waits_longest_comes_first(kind: Probe) -> None:
-    most = module.MOST[kind.kind]
-    found = agenda(*[question(f"a{number}", probe=kind) for number in range(most + 3)])
-    late = MONO + minutes(1)
-    waiting = sorted(found.turns.values(), key=lambda turn: turn.at)
-    begun = found.begin(late)
-    assert names(begun) == names(waiting[:most])
-    assert (found.begin(late), found.next_at()) == ([], None)
-    found.end(begun[0], late)
-    assert found.next_at() == waiting[most].at
-    assert names(found.begin(late)) == names(waiting[most : most + 1])
-
-
-def test_commands_do_not_wait_for_the_network() -> None:
-    full = [question(f"a{number}") for number in range(module.MOST[ProbeKind.TCP] + 1)]
-    found = agenda(*full, question("z", probe=COMMAND))
-    assert "z" in names(found.begin(MONO + minutes(1)))
-
-
-# --- An error of the network ------------------------------------------------------------------------------------------
-
-
-def all_asked(found: Agenda, at: timedelta) -> list[Turn]:
-    begun = found.begin(at)
-    for turn in begun:
-        found.end(turn, at)
-    return begun
-
-
-def test_after_an_error_of_the_network_whoever_was_asked_before_is_asked_at_once() -> None:
-    slow = replace(PROBE, interval=minutes(9))
-    others = [question("b", probe=slow), question("c", probe=replace(slow, kind=ProbeKind.HTTP))]
-    commands = [question("d", probe=replace(COMMAND, interval=minutes(9)))]
-    found = agenda(question("a"), *others, *commands, question("e", ProbeRole.READY, slow))
-    all_asked(found, MONO + minutes(60))
-    now = found.turns["a"].at
-    (turn,) = (turn for turn in found.begin(now) if turn.question.name == "a")
-    found.end(turn, now)
-    found.hurry(turn, now)
-    assert {name for name, other in found.turns.items() if other.at == now} == {"b", "c"}
-
-
-def test_nobody_is_hurried_twice_for_one_error_and_all_together_not_too_often() -> None:
-    found = agenda(question("a"), question("b", probe=replace(PROBE, interval=minutes(9))))
-    first = {turn.question.name: turn for turn in all_asked(found, MONO + minutes(60))}
-    now = MONO + minutes(60)
-    found.hurry(first["a"], now)
-    assert found.turns["b"].at > now, "it was asked in the same moment"
-    early = replace(first["a"], asked_at=now + seconds(1))
-    found.hurry(early, now + module.HASTE - timedelta(microseconds=1))
-    assert found.turns["b"].at > now + minutes(1)
-    found.hurry(early, now + module.HASTE)
-    assert found.turns["b"].at == now + module.HASTE
 
 
 # --- Asking -----------------------------------------------------------------------------------------------------------
@@ -456,7 +296,7 @@ async def test_it_wakes_by_itself_when_somebody_starts_and_when_somebody_is_due(
 @in_a_loop
 async def test_while_all_wait_for_somebody_elses_end_it_rests(tmp_path: Path) -> None:
     """Who is due and may not be asked yet must not keep it busy."""
-    rig = Asked(tmp_path, *[spec(f"a{number}", live=PROBE) for number in range(module.MOST[ProbeKind.TCP] + 1)])
+    rig = Asked(tmp_path, *[spec(f"a{number}", live=PROBE) for number in range(MOST[ProbeKind.TCP] + 1)])
     rig.see(*[alive(name=name) for name in rig.reconciler.disk.specs])
     rig.probing.look()
     rig.clock.go_on(minutes(1))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -66,6 +67,8 @@ UNIT_SIGNALS = (
 )
 SCOPE_PATIENCE = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Seconds between tries while an earlier scope of the same name is still being taken down."""
+MOST_UNCLAIMED = 1000
+"""Results of jobs that are kept for whoever may ask for them; who started a job does so within milliseconds."""
 GOOD_RESULTS = frozenset({"done", "skipped"})
 JOB_RESULTS = {
     "failed": "it failed to start",
@@ -334,10 +337,14 @@ class Systemd:
 
 
 class _Jobs:
-    """Results of jobs by their path, whichever comes first: the signal or whoever waits for it."""
+    """Results of jobs by their path, whichever comes first: the signal or whoever waits for it.
+
+    The jobs of everybody else are heard too: of their results only the latest are kept.
+    """
 
     def __init__(self) -> None:
         self._results: dict[str, asyncio.Future[str]] = {}
+        self._unclaimed: deque[str] = deque()
 
     def hear(self, message: Message) -> None:
         if (
@@ -345,9 +352,13 @@ class _Jobs:
             and message.member == "JobRemoved"
             and message.interface == MANAGER
         ):
+            if message.body[1] not in self._results:
+                self._unclaimed.append(message.body[1])
             future = self._future(message.body[1])
             if not future.done():
                 future.set_result(message.body[3])
+            if len(self._unclaimed) > MOST_UNCLAIMED:
+                self._results.pop(self._unclaimed.popleft(), None)
 
     async def result(self, job: str) -> str:
         try:
