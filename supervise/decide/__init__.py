@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from operator import attrgetter
+from operator import attrgetter, itemgetter
+from typing import Any
 
 from supervise.decide import network
 from supervise.decide.events import death_beside_copy, host_event, restart_event, status_event, unseen_death
@@ -19,6 +20,7 @@ from supervise.decide.health import FULL, USUAL, score
 from supervise.decide.judge import (
     AS_WANTED,
     DOWN,
+    EVER,
     HOLD_GRACE,
     NEVER_STARTED,
     Case,
@@ -36,7 +38,7 @@ from supervise.decide.judge import (
 from supervise.decide.outdated import outdated_by, with_loaded
 from supervise.decide.past import fold
 from supervise.decide.probes import last_call
-from supervise.decide.remedy import concluded, remedy
+from supervise.decide.remedy import REMEDIES, concluded, remedy
 from supervise.decide.usage import Figures, moved
 from supervise.model import (
     FOREVER,
@@ -45,6 +47,7 @@ from supervise.model import (
     Event,
     Instant,
     IntentKind,
+    Lock,
     Observation,
     Past,
     Phase,
@@ -53,6 +56,7 @@ from supervise.model import (
     Status,
     StatusRow,
     UnitState,
+    Usage,
     World,
 )
 
@@ -63,6 +67,12 @@ UNSEEN = timedelta(seconds=5)
 COARSE = timedelta(seconds=5)
 """A newer heartbeat alone is worth a new row only so often, or three times per watchdog interval if that is sooner."""
 REASON = attrgetter("observed_reason")
+FIGURES = ("updated_at", "last_heartbeat", "cpu", "memory", "tasks")
+"""What changes in a row all the time, and is worth a new one only now and then."""
+FACTS = tuple(one.name for one in fields(StatusRow) if one.name not in FIGURES)
+KNOWN, SAID = attrgetter(*FACTS), itemgetter(*FACTS)
+NOTHING_SEEN = Observation()
+NO_FIGURES = Usage("")
 MASS = 0.3
 FEWEST = 3
 """More than this share of the agents, and at least so many: then the fault is the host's, and nobody is restarted."""
@@ -84,22 +94,28 @@ def decide(world: World, *, now: Instant, only: Collection[str] | None = None) -
     names = [name for name in wanted if name in world.observed or name in world.rows]  # else nobody has looked yet
     before, cut_before = _shared(world, world.rows), network.cuts(world, world.rows)
     decided = {name: _agent(name, world, now=now, shared=before, cut=cut_before) for name in names}
-    rows = {**world.rows, **{name: one.row for name, one in decided.items()}}
-    shared, cut = _shared(world, rows), network.cuts(world, rows)
-    if over := cut_before - cut:
-        names = [name for name in world.desired if name in world.observed]  # all of them are to be left in peace now
-    if (shared, cut) != (before, cut_before):
-        decided = {name: _agent(name, world, now=now, shared=shared, cut=cut, over=over) for name in names}
-    disturbance = [_told_once(reason, world, rows, now=now) for reason in SHARED if reason in shared - before]
-    disturbance += network.told(cut_before, cut, world, rows, now=now)
+    disturbance: list[Event] = []
+    if changed := _changed(world, decided):
+        rows = {**world.rows, **changed}
+        shared, cut = _shared(world, rows), network.cuts(world, rows)
+        if over := cut_before - cut:
+            names = [name for name in world.desired if name in world.observed]  # all are to be left in peace now
+        if (shared, cut) != (before, cut_before):
+            decided = {name: _agent(name, world, now=now, shared=shared, cut=cut, over=over) for name in names}
+            disturbance = [_told_once(reason, world, rows, now=now) for reason in SHARED if reason in shared - before]
+            disturbance += network.told(cut_before, cut, world, rows, now=now)
     decided |= _unmanaged(world, now=now, only=only)
     return Decision(
-        rows={name: one.row for name, one in decided.items() if one.row is not world.rows.get(name)},
+        rows=_changed(world, decided),
         actions=tuple(one.action for one in decided.values() if one.action),
         events=(*(event for one in decided.values() for event in one.event), *disturbance),
         forget=_forgotten(world, decided) if only is None else (),
         wakes={name: one.wake_at for name, one in decided.items() if one.wake_at is not None},
     )
+
+
+def _changed(world: World, decided: Mapping[str, _Decided]) -> dict[str, StatusRow]:
+    return {name: one.row for name, one in decided.items() if one.row is not world.rows.get(name)}
 
 
 # --- One agent -------------------------------------------------------------------------------------------------------
@@ -117,7 +133,7 @@ def _agent(
     spec, last = world.desired[name], world.rows.get(name)
     if last is None and spec.renamed_from and spec.renamed_from not in world.desired:
         last = world.rows.get(spec.renamed_from)
-    seen = world.observed.get(name, Observation())
+    seen = world.observed.get(name, NOTHING_SEEN)
     if seen.unit is None:
         past = last.past if last else Past(boot=now.boot)
     else:
@@ -126,14 +142,7 @@ def _agent(
         past = network.patient(past, spec, over, now)
         past = with_loaded(past, seen.unit, world.on_disk.get(name), world.marks.get(name), now=now)
     case = Case(
-        spec,
-        seen,
-        now,
-        hold=world.holds.get(name),
-        past=past,
-        intent=world.intents.get(name),
-        host=world.host,
-        settled=name in world.settled,
+        spec, seen, now, world.holds.get(name), past, world.intents.get(name), world.host, name in world.settled
     )
     verdict = judge(case)
     same = last is not None and last.observed_reason is verdict.reason and last.observed_status is verdict.status
@@ -142,21 +151,32 @@ def _agent(
     if verdict.reason is Reason.DEPENDENCY_STOPPED and not case.past.stopped_with:
         case = replace(case, past=replace(case.past, stopped_with=stopped_with(case, case.unit)))
     unit = case.unit if seen.unit else None
-    spared = verdict.reason is Reason.SILENT and Reason.SILENT in shared
-    spared = spared or network.spares(verdict.reason, case.past, cut)
-    todo = remedy(verdict, case, unit) if unit and not spared else None
-    row = _row(case, unit, verdict, todo.past if todo else case.past, last, world)
-    events = _events(last, row, case, unit)
-    if last is not None and _but_for_figures(row, last) == last:
-        newer = _worth_it(last.last_heartbeat, row.last_heartbeat, unit.watchdog if unit else None)
-        row = row if newer or moved(last, row) else last
+    curable = unit is not None and verdict.reason in REMEDIES and not _is_spared(verdict, case, shared, cut)
+    todo = remedy(verdict, case, unit) if unit and curable else None
+    said = _said(case, unit, verdict, todo.past if todo else case.past, last, world)
+    row = last if last is not None and _is_known(last, said, case, unit) else StatusRow(**said)
+    events = () if row is last else _events(last, row, case, unit)
     wake = min(_moments(case, unit, row, todo.wake_at if todo else None), default=None)
     return _Decided(row, events, todo.action if todo else None, wake)
 
 
-def _row(
+def _is_spared(verdict: Verdict, case: Case, shared: Collection[Reason], cut: Collection[str]) -> bool:
+    """Whether what is wrong is the host's fault, and not the agent's."""
+    silent = verdict.reason is Reason.SILENT and Reason.SILENT in shared
+    return silent or network.spares(verdict.reason, case.past, cut)
+
+
+def _is_known(last: StatusRow, said: Mapping[str, Any], case: Case, unit: UnitState | None) -> bool:
+    """Whether nothing is new that would be worth a row."""
+    if SAID(said) != KNOWN(last) or moved(last, _figures(case, unit, last)):
+        return False
+    return not _worth_it(last.last_heartbeat, said["last_heartbeat"], unit.watchdog if unit else None)
+
+
+def _said(
     case: Case, unit: UnitState | None, verdict: Verdict, past: Past, last: StatusRow | None, world: World
-) -> StatusRow:
+) -> dict[str, Any]:
+    """The fields of its row. No row yet: to make one of each agent in each pass would take as long as all the rest."""
     spec, now = case.spec, case.now
     known = case if past is case.past else replace(case, past=past)
     health, parts = score(verdict, known, unit, weights=world.weights.get(spec.name, USUAL))
@@ -165,53 +185,57 @@ def _row(
     disk, mark = world.on_disk.get(spec.name), world.marks.get(spec.name)
     outdated = outdated_by(past, unit, disk, mark, last=last.outdated_by if last else ())
     beat = case.seen.beat
-    row = StatusRow(
-        name=spec.name,
-        title=spec.title,
-        project=spec.project,
-        unit=unit.unit if unit else (last.unit if last else f"agent@{spec.name}.service"),
-        platform=world.host.platform,
-        phase=unit.phase if unit else None,
-        status=verdict.status,
-        reason=verdict.reason,
-        message=verdict.message,
-        since=_since(last, verdict, unit, now),
-        observed_status=verdict.status,
-        observed_reason=verdict.reason,
-        health=health,
-        health_parts=parts,
-        pid=unit.pid if unit else None,
-        incarnation=unit.incarnation if unit and unit.incarnation else (last.incarnation if last else None),
-        boot=now.boot,
-        started_at=unit.started_at if unit else (last.started_at if last else None),
-        restarts=unit.restarts if unit else (last.restarts if last else 0),
-        last_heartbeat=heartbeat,
-        source=source,
-        last_error=_last_error(verdict, last),
-        last_activity=beat.activity if beat and beat.activity else (last.last_activity if last else None),
-        next_try=past.next_try if verdict.reason in (Reason.QUARANTINED, Reason.NOT_RUNNING) else None,
-        outdated=bool(outdated),
-        outdated_by=outdated,
-        cpu=figures.cpu if figures else None,
-        memory=figures.memory if figures else None,
-        tasks=figures.tasks if figures else None,
-        revision=_revision(past, unit, last),
-        updated_at=now.wall,
-        past=past,
-    )
-    return _locked(row, last, now)
+    said = {
+        "name": spec.name,
+        "title": spec.title,
+        "project": spec.project,
+        "unit": unit.unit if unit else (last.unit if last else f"agent@{spec.name}.service"),
+        "platform": world.host.platform,
+        "phase": unit.phase if unit else None,
+        "status": verdict.status,
+        "reason": verdict.reason,
+        "message": verdict.message,
+        "since": _since(last, verdict, unit, now),
+        "observed_status": verdict.status,
+        "observed_reason": verdict.reason,
+        "health": health,
+        "health_parts": parts,
+        "pid": unit.pid if unit else None,
+        "incarnation": unit.incarnation if unit and unit.incarnation else (last.incarnation if last else None),
+        "boot": now.boot,
+        "started_at": unit.started_at if unit else (last.started_at if last else None),
+        "restarts": unit.restarts if unit else (last.restarts if last else 0),
+        "last_heartbeat": heartbeat,
+        "source": source,
+        "last_error": _last_error(verdict, last),
+        "last_activity": beat.activity if beat and beat.activity else (last.last_activity if last else None),
+        "next_try": past.next_try if verdict.reason in (Reason.QUARANTINED, Reason.NOT_RUNNING) else None,
+        "lock": None,
+        "outdated": bool(outdated),
+        "outdated_by": outdated,
+        "cpu": figures.cpu,
+        "memory": figures.memory,
+        "tasks": figures.tasks,
+        "revision": _revision(past, unit, last),
+        "updated_at": now.wall,
+        "past": past,
+    }
+    return said if last is None or last.lock is None else said | _locked(last.lock, last, now)
 
 
-def _locked(row: StatusRow, last: StatusRow | None, now: Instant) -> StatusRow:
+def _locked(lock: Lock, last: StatusRow, now: Instant) -> dict[str, Any]:
     """The lock replaces what is shown, and nothing that was observed."""
-    lock = last.lock if last else None
-    if lock is None or lock.until <= now.wall:
-        return row
+    if lock.until <= now.wall:
+        return {}
     text = f"Locked to {lock.status.value} by {lock.by} until {lock.until:%Y-%m-%d %H:%M:%S} UTC: {lock.reason}"
-    since = last.since if last and last.reason is Reason.LOCKED else now.wall
-    return replace(
-        row, status=lock.status, reason=Reason.LOCKED, message=text, since=since, health=lock.health, lock=lock
-    )
+    return {
+        "status": lock.status,
+        "reason": Reason.LOCKED,
+        "message": text,
+        "since": last.since if last.reason is Reason.LOCKED else now.wall,
+        "health": lock.health,
+        "lock": lock,
+    }
 
 
 def _since(last: StatusRow | None, verdict: Verdict, unit: UnitState | None, now: Instant) -> datetime:
@@ -271,25 +295,13 @@ def _revision(past: Past, unit: UnitState | None, last: StatusRow | None) -> str
     return past.loaded.revision if past.loaded else None
 
 
-def _figures(case: Case, unit: UnitState | None, last: StatusRow | None) -> Figures | None:
+def _figures(case: Case, unit: UnitState | None, last: StatusRow | None) -> Figures:
     """What it takes, as it was last seen in this life."""
     if unit is None:
-        return last
+        return last or NO_FIGURES
     if unit.pid is None:
-        return None
-    return case.seen.usage or (last if last and last.incarnation == unit.incarnation else None)
-
-
-def _but_for_figures(row: StatusRow, last: StatusRow) -> StatusRow:
-    """The row with those figures of the last one that change all the time."""
-    return replace(
-        row,
-        updated_at=last.updated_at,
-        last_heartbeat=last.last_heartbeat,
-        cpu=last.cpu,
-        memory=last.memory,
-        tasks=last.tasks,
-    )
+        return NO_FIGURES
+    return case.seen.usage or (last if last and last.incarnation == unit.incarnation else NO_FIGURES)
 
 
 def _worth_it(old: datetime | None, new: datetime | None, watchdog: timedelta | None) -> bool:
@@ -358,9 +370,10 @@ def _moments(case: Case, unit: UnitState | None, row: StatusRow, due: timedelta 
         yield now + (case.hold.at + HOLD_GRACE - case.now.wall)
     if unit.phase is not Phase.ACTIVE:
         return
-    limits, since = case.spec.heartbeat, max(counted_from(case, unit), last_sign(case, unit) or timedelta())
-    later = [limits.late_after, limits.silent_after] if heartbeat_expected(case, unit) else []
-    moments = [since + span for span in later]
+    moments = []
+    if heartbeat_expected(case, unit):
+        since = max(counted_from(case, unit), last_sign(case, unit) or EVER)
+        moments = [since + case.spec.heartbeat.late_after, since + case.spec.heartbeat.silent_after]
     if is_starting(case, unit) and case.spec.startup_timeout != FOREVER:
         moments.append(counted_from(case, unit) + case.spec.startup_timeout)
         moments.append((last_call(case.spec, unit) if case.seen.ready is None else None) or now)
@@ -416,8 +429,11 @@ SHARED = {
 def _unmanaged(world: World, *, now: Instant, only: Collection[str] | None) -> dict[str, _Decided]:
     """Rule 2: a unit of ours that is in no manifest is named as long as it runs."""
     found = {}
-    for name, seen in world.observed.items():
-        if name in world.desired or seen.unit is None or (only is not None and name not in only):
+    for name in world.observed if only is None else only:
+        if name in world.desired:
+            continue
+        seen = world.observed.get(name, NOTHING_SEEN)
+        if seen.unit is None:
             continue
         if seen.unit.phase in (Phase.ABSENT, Phase.INACTIVE) and not seen.inside:
             continue
@@ -449,7 +465,7 @@ def _unmanaged(world: World, *, now: Instant, only: Collection[str] | None) -> d
     return found
 
 
-def _forgotten(world: World, decided: dict[str, _Decided]) -> tuple[str, ...]:
+def _forgotten(world: World, decided: Mapping[str, _Decided]) -> tuple[str, ...]:
     """Rows of what is wanted no more, but for one whose history a new name will take over once it is seen."""
     unseen = world.desired.keys() - world.rows.keys() - decided.keys()
     awaited = {world.desired[name].renamed_from for name in unseen}

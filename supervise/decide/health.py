@@ -6,7 +6,6 @@ The parts add up: what they lose together is exactly what the health lacks to 10
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from supervise.decide.judge import Case, Verdict, current_beat, heartbeat_expected, silence
 from supervise.decide.presets import BALANCED, BUILT_IN, Weights
@@ -33,10 +32,10 @@ def score(
         return _none_left(verdict)
     left = float(FULL)
     parts = []
-    for part in _lost(verdict, case, unit, {**USUAL, **weights}):
-        lost = min(round(part.lost), left)
+    for name, share, why in _lost(verdict, case, unit):
+        lost = min(round(weights.get(name, USUAL[name]) * share), left)
         if lost > 0:
-            parts.append(replace(part, lost=lost))
+            parts.append(HealthPart(name, lost, why))
             left -= lost
     return round(left), tuple(parts)
 
@@ -49,24 +48,24 @@ def _none_left(verdict: Verdict) -> tuple[int, tuple[HealthPart, ...]]:
     return 0, (HealthPart("down", FULL, verdict.reason.value),)
 
 
-def _lost(verdict: Verdict, case: Case, unit: UnitState, weights: Weights) -> Iterator[HealthPart]:
+def _lost(verdict: Verdict, case: Case, unit: UnitState) -> Iterator[tuple[str, float, str]]:
+    """The parts that are not whole: their names, the share of each that is lost, and why."""
     beat = current_beat(case.seen.beat, unit)
     beat = beat if beat and beat.by_main else None
     share, reason = _gravity(verdict, beat)
-    yield HealthPart("trouble", weights["trouble"] * share, reason.value)
-    if heartbeat_expected(case, unit):
-        yield HealthPart("heartbeat", weights["heartbeat"] * _lateness(case, unit), "its last sign of life is old")
-    recent = len(case.past.restarted)
-    times = f"{recent} times" if recent > 1 else "once"
-    yield HealthPart(
-        "restarts", weights["restarts"] * min(recent / ENOUGH, 1.0), f"it was restarted {times} within an hour"
-    )
-    share, why = max(_doubts(case), default=(0.0, ""))
-    yield HealthPart("probes", weights["probes"] * share, why)
-    share, why = pressure(case.seen.usage) if case.seen.usage else (0.0, "")
-    yield HealthPart("pressure", weights["pressure"] * share, why)
+    if share:
+        yield "trouble", share, reason.value
+    if heartbeat_expected(case, unit) and (share := _lateness(case, unit)):
+        yield "heartbeat", share, "its last sign of life is old"
+    if recent := len(case.past.restarted):
+        times = f"{recent} times" if recent > 1 else "once"
+        yield "restarts", min(recent / ENOUGH, 1.0), f"it was restarted {times} within an hour"
+    if case.seen.live or case.seen.ready:
+        yield "probes", *max(_doubts(case), default=(0.0, ""))
+    if case.seen.usage:
+        yield "pressure", *pressure(case.seen.usage)
     if beat and beat.health is not None:
-        yield HealthPart("report", weights["report"] * (FULL - beat.health) / FULL, "by its own report")
+        yield "report", (FULL - beat.health) / FULL, "by its own report"
 
 
 def _gravity(verdict: Verdict, beat: Beat | None) -> tuple[float, Reason]:
@@ -90,7 +89,9 @@ def _doubts(case: Case) -> Iterator[tuple[float, str]]:
 
 def _lateness(case: Case, unit: UnitState) -> float:
     """0 up to `late_after`, 1 from `silent_after` on. In tenths, so that it does not change with every look."""
-    limits = case.spec.heartbeat
+    limits, quiet = case.spec.heartbeat, silence(case, unit)
+    if quiet <= limits.late_after:
+        return 0.0
     span = max((limits.silent_after - limits.late_after).total_seconds(), 1.0)
-    late = (silence(case, unit) - limits.late_after).total_seconds()
+    late = (quiet - limits.late_after).total_seconds()
     return min(max(round(late / span, 1), 0.0), 1.0)

@@ -6,7 +6,7 @@ A message stays the same while nothing changes: it names moments and limits, nev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import PurePath
@@ -46,6 +46,8 @@ DEATHS = {
 NOTHING = Past()
 NO_HOST = HostFacts()
 AS_WANTED = "It runs as wanted."
+EVER = timedelta()
+"""When the monotonic clock began."""
 TOGETHER = timedelta(seconds=5)
 """Two units that ceased to be active within so long of each other were stopped in one go."""
 NEVER_STARTED = timedelta(seconds=5)
@@ -97,7 +99,7 @@ def judge(case: Case) -> Verdict:
     if case.seen.unit is None:
         return Verdict(Status.UNKNOWN, Reason.NOT_OBSERVED, "The service manager could not be asked.")
     unit = case.unit
-    for rule in RULES:
+    for rule in BY_PHASE[unit.phase]:
         if verdict := rule(case, unit):
             return verdict
     beat = current_beat(case.seen.beat, unit)
@@ -150,14 +152,14 @@ def _foreground(case: Case, unit: UnitState) -> Verdict | None:
 
 
 def _hidden(case: Case, unit: UnitState) -> Verdict | None:
-    if not case.seen.outside or unit.phase not in (*DOWN, Phase.RESTARTING):
+    if not case.seen.outside:
         return None
     text = f"It is not running as a unit, but outside of it: {copies(case.seen.outside)}."
     return Verdict(Status.WARNING, Reason.HIDDEN_PROCESS, text)
 
 
 def _orphan(case: Case, unit: UnitState) -> Verdict | None:
-    if not case.seen.inside or unit.phase not in DOWN:
+    if not case.seen.inside:
         return None
     pids = ", ".join(str(process.pid) for process in sorted(case.seen.inside, key=lambda one: one.pid))
     text = f"Its unit is down, but processes of it are left: PID {pids}."
@@ -167,7 +169,7 @@ def _orphan(case: Case, unit: UnitState) -> Verdict | None:
 def _not_there(case: Case, unit: UnitState) -> Verdict | None:
     if unit.phase is Phase.ABSENT:
         return Verdict(Status.STOPPED, Reason.NOT_INSTALLED, "Its unit is not on disk; run `supervise install`.")
-    if unit.masked and unit.phase in DOWN:
+    if unit.masked:
         text = f"Masked by hand; `systemctl unmask {unit.unit}` allows it again."
         return Verdict(Status.STOPPED, Reason.MASKED, text)
     return None
@@ -188,7 +190,7 @@ def _moving(case: Case, unit: UnitState) -> Verdict | None:
 
 
 def _job(case: Case, unit: UnitState) -> Verdict | None:
-    if case.spec.schedule is None or unit.phase not in (Phase.INACTIVE, Phase.FAILED):
+    if case.spec.schedule is None:
         return None
     if unit.timer_active is False or (unit.timer_active is None and unit.next_run is None):
         return Verdict(Status.STOPPED, Reason.TIMER_STOPPED, "Its timer is not running, so it does not run by itself.")
@@ -208,14 +210,14 @@ def _job(case: Case, unit: UnitState) -> Verdict | None:
 
 
 def _condition(case: Case, unit: UnitState) -> Verdict | None:
-    if unit.cause is Cause.CONDITION and unit.phase in DOWN:
+    if unit.cause is Cause.CONDITION:
         text = "A condition of its unit does not hold, so it did not start."
         return Verdict(Status.ERROR, Reason.CONDITION_UNMET, text)
     return None
 
 
 def _dependency(case: Case, unit: UnitState) -> Verdict | None:
-    if unit.phase is not Phase.INACTIVE or stop_intent(case, unit):
+    if stop_intent(case, unit):
         return None
     missing = [name for name, required in sorted(case.seen.requirements.items()) if not required.active]
     if unit.cause is Cause.DEPENDENCY or (missing and should_have_started(case, unit)):
@@ -230,8 +232,6 @@ def _dependency(case: Case, unit: UnitState) -> Verdict | None:
 
 
 def _stopped(case: Case, unit: UnitState) -> Verdict | None:
-    if unit.phase not in DOWN:
-        return None
     if intent := stop_intent(case, unit):
         why = f": {shown(intent.reason)}" if intent.reason else ""
         text = f"{shown(intent.by)} stopped it{why}{_and_how(unit)}."
@@ -244,7 +244,7 @@ def _stopped(case: Case, unit: UnitState) -> Verdict | None:
 
 
 def _given_up(case: Case, unit: UnitState) -> Verdict | None:
-    if unit.phase not in DOWN or case.spec.quarantine is None or not (unit.gave_up or case.past.quarantined):
+    if case.spec.quarantine is None or not (unit.gave_up or case.past.quarantined):
         return None
     gave_up = "systemd gave up" if unit.gave_up and not case.past.quarantined else "it was taken out of service"
     text = f"It {ending(unit)}, and after too many deaths {gave_up}; {_next_try(case)}."
@@ -253,7 +253,7 @@ def _given_up(case: Case, unit: UnitState) -> Verdict | None:
 
 def _crash_looping(case: Case, unit: UnitState) -> Verdict | None:
     loop = case.spec.restart.loop
-    if unit.phase not in UP or case.spec.quarantine is None or not is_looping(case.spec, case.past):
+    if case.spec.quarantine is None or not is_looping(case.spec, case.past):
         return None
     if loop is None or (case.past.half_open and len(case.past.deaths) < loop.count):
         text = "It died again after it was tried once more; it is stopped, to be tried later."
@@ -263,18 +263,14 @@ def _crash_looping(case: Case, unit: UnitState) -> Verdict | None:
 
 
 def _restarting(case: Case, unit: UnitState) -> Verdict | None:
-    return _died(case, unit, "and is started again soon") if unit.phase is Phase.RESTARTING else None
+    return _died(case, unit, "and is started again soon")
 
 
 def _failed(case: Case, unit: UnitState) -> Verdict | None:
-    if unit.phase is not Phase.FAILED:
-        return None
     return _died(case, unit, "and systemd has stopped trying" if unit.gave_up else "and is not started again")
 
 
 def _inactive(case: Case, unit: UnitState) -> Verdict | None:
-    if unit.phase is not Phase.INACTIVE:
-        return None
     if should_have_started(case, unit):
         blocked = f"; it is not started: {case.past.blocked}" if case.past.blocked else ""
         return Verdict(Status.STOPPED, Reason.NOT_RUNNING, f"It should have been started, and was not{blocked}.")
@@ -363,32 +359,36 @@ def _drift(case: Case, unit: UnitState) -> Verdict | None:
     return Verdict(Status.WARNING, Reason.DRIFT, f"It runs, but its unit was {_how_it_drifted(unit)}.")
 
 
-RULES: tuple[Rule, ...] = (
-    _held,
-    _foreground,
-    _hidden,
-    _orphan,
-    _not_there,
-    _moving,
-    _job,
-    _condition,
-    _dependency,
-    _stopped,
-    _given_up,
-    _crash_looping,
-    _restarting,
-    _failed,
-    _inactive,
-    _not_ready,
-    _silent,
-    _probe_failing,
-    _duplicate,
-    _own_report,
-    _late,
-    _idle,
-    _overran,
-    _drift,
+ALWAYS, ACTIVE = tuple(Phase), (Phase.ACTIVE,)
+MOVING = (Phase.QUEUED, Phase.STARTING, Phase.STOPPING)
+RULES: tuple[tuple[Rule, Collection[Phase]], ...] = (
+    (_held, ALWAYS),
+    (_foreground, ALWAYS),
+    (_hidden, (*DOWN, Phase.RESTARTING)),
+    (_orphan, DOWN),
+    (_not_there, DOWN),
+    (_moving, MOVING),
+    (_job, (Phase.INACTIVE, Phase.FAILED)),
+    (_condition, DOWN),
+    (_dependency, (Phase.INACTIVE,)),
+    (_stopped, DOWN),
+    (_given_up, DOWN),
+    (_crash_looping, UP),
+    (_restarting, (Phase.RESTARTING,)),
+    (_failed, (Phase.FAILED,)),
+    (_inactive, (Phase.INACTIVE,)),
+    (_not_ready, ACTIVE),
+    (_silent, ACTIVE),
+    (_probe_failing, ACTIVE),
+    (_duplicate, ACTIVE),
+    (_own_report, ACTIVE),
+    (_late, ACTIVE),
+    (_idle, ACTIVE),
+    (_overran, ACTIVE),
+    (_drift, ACTIVE),
 )
+"""Each with the phases in which it may fit: the others need not be asked."""
+BY_PHASE = {phase: tuple(rule for rule, phases in RULES if phase in phases) for phase in Phase}
 
 
 # --- Facts that rules share ------------------------------------------------------------------------------------------
@@ -462,8 +462,9 @@ def heartbeat_expected(case: Case, unit: UnitState) -> bool:
 def last_sign(case: Case, unit: UnitState) -> timedelta | None:
     """The newer of its last ping and its last beat in this life, on the monotonic clock."""
     beat = current_beat(case.seen.beat, unit)
-    signs = [moment for moment in (unit.last_ping, beat.at.monotonic if beat else None) if moment is not None]
-    return max(signs, default=None)
+    if beat is None or unit.last_ping is None:
+        return beat.at.monotonic if beat else unit.last_ping
+    return max(unit.last_ping, beat.at.monotonic)
 
 
 def _lived_for(unit: UnitState, length: timedelta | None) -> bool:
@@ -475,7 +476,7 @@ def _lived_for(unit: UnitState, length: timedelta | None) -> bool:
 def counted_from(case: Case, unit: UnitState) -> timedelta:
     """The moment since when its silence says something: it was up, we were listening, and the machine was awake."""
     host = case.host
-    return max(_started(case, unit), host.listening_since or timedelta(), host.disturbed or timedelta())
+    return max(_started(case, unit), host.listening_since or EVER, host.disturbed or EVER)
 
 
 def silence(case: Case, unit: UnitState) -> timedelta:

@@ -7,7 +7,6 @@ what nobody watched is made out from the manager's own counter and timestamps.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -58,19 +57,14 @@ def fold(
     what its probes have answered."""
     past = last.past if last and last.past.boot == now.boot else Past(boot=now.boot)
     before = last.incarnation if last and last.boot == now.boot else None
-    steps: tuple[Callable[[Past], Past], ...] = (
-        lambda past: _starts(past, unit, before, last.restarts if last else 0),
-        lambda past: _deaths(past, spec, unit, now),
-        lambda past: _endings(past, unit),
-        lambda past: _settled(past, spec, unit, now),
-        lambda past: past if acting else _retries(past, spec, unit, now, mass=mass),
-        lambda past: _beats(past, beat, unit),
-        lambda past: with_answers(past, spec, unit, seen, now.monotonic),
-        lambda past: _runs(past, spec, unit, now),
-    )
-    for step in steps:
-        past = step(past)
-    return past
+    past = _starts(past, unit, before, last.restarts if last else 0)
+    past = _deaths(past, spec, unit, now)
+    past = _endings(past, unit)
+    past = _settled(past, spec, unit, now)
+    past = past if acting else _retries(past, spec, unit, now, mass=mass)
+    past = _beats(past, beat, unit)
+    past = with_answers(past, spec, unit, seen, now.monotonic)
+    return _runs(past, spec, unit, now)
 
 
 def delay(quarantine: Quarantine, attempts: int, *, seed: str, mass: bool = False) -> timedelta:
@@ -110,6 +104,8 @@ def _deaths(past: Past, spec: AgentSpec, unit: UnitState, now: Instant) -> Past:
     if unit.phase in DEAD and not unit.by_request and life and past.counted != life and not spec.schedule:
         died = unit.ended_monotonic or now.monotonic
         past = replace(past, deaths=(*past.deaths, died), restarted=(*past.restarted, died), counted=life)
+    if not (past.deaths or past.restarted):
+        return past
     loop = spec.restart.loop
     kept = tuple(at for at in past.deaths if loop is None or at > now.monotonic - loop.interval)[-MOST_DEATHS:]
     recent = tuple(at for at in past.restarted if now.monotonic - at < RECENT)[-MOST_DEATHS:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Protocol
 
 from supervise.model import Usage
@@ -28,6 +27,8 @@ class Figures(Protocol):
 
 def moved(before: Figures, now: Figures) -> bool:
     """Whether the figures differ so much that a row must tell."""
+    if (before.cpu, before.memory, before.tasks) == (now.cpu, now.memory, now.tasks):
+        return False
     return (
         _off(before.cpu, now.cpu, LEAST_CPU)
         or _off(before.memory, now.memory, LEAST_MEMORY)
@@ -43,16 +44,20 @@ def _off(before: float | None, now: float | None, least: float) -> bool:
 
 def pressure(usage: Usage) -> tuple[float, str]:
     """How near it is to the limit that is nearest, from 0 to 1 and in tenths, so that it is not another at each look;
-    and what limit that is."""
+    and what limit that is, where it is near one."""
     share, what = max(_shares(usage), default=(0.0, ""))
+    if share <= NEAR:
+        return 0.0, ""
     step = min(max(round((share - NEAR) / (1 - NEAR), 1), 0.0), 1.0)
     return step, what.format(percent=round(100 * (NEAR + (1 - NEAR) * step)))
 
 
-def _shares(usage: Usage) -> Iterator[tuple[float, str]]:
+def _shares(usage: Usage) -> list[tuple[float, str]]:
+    shares = []
     if usage.memory is not None and usage.memory_limit:
-        yield usage.memory / usage.memory_limit, "its memory is at {percent} % of its limit"
+        shares.append((usage.memory / usage.memory_limit, "its memory is at {percent} % of its limit"))
     if usage.tasks is not None and usage.tasks_limit:
-        yield usage.tasks / usage.tasks_limit, "its tasks are at {percent} % of their limit"
+        shares.append((usage.tasks / usage.tasks_limit, "its tasks are at {percent} % of their limit"))
     if usage.throttled is not None:
-        yield usage.throttled, "its CPU limit holds it back {percent} % of the time"
+        shares.append((usage.throttled, "its CPU limit holds it back {percent} % of the time"))
+    return shares

@@ -94,8 +94,6 @@ def test_a_figure_is_worth_a_row_from_a_fifth_on(before: dict[str, Any], now: di
 @pytest.mark.parametrize(
     ("share", "step", "percent"),
     [
-        (0.1, 0.0, 80),
-        (0.8, 0.0, 80),
         (0.809, 0.0, 80),
         (0.811, 0.1, 82),
         (0.9, 0.5, 90),
@@ -106,6 +104,11 @@ def test_a_figure_is_worth_a_row_from_a_fifth_on(before: dict[str, Any], now: di
 def test_pressure_begins_near_a_limit_and_grows_in_tenths(share: float, step: float, percent: int) -> None:
     seen = usage(memory=round(share * 1000), memory_limit=1000)
     assert pressure(seen) == (step, f"its memory is at {percent} % of its limit")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.8])
+def test_far_from_a_limit_there_is_no_pressure(share: float) -> None:
+    assert pressure(usage(memory=round(share * 1000), memory_limit=1000)) == (0.0, "")
 
 
 def test_the_limit_that_is_nearest_counts() -> None:
