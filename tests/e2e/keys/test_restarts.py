@@ -48,6 +48,7 @@ def test_the_delay_lies_between_death_and_start(fleet: Fleet) -> None:
     agents="""
   hopeless:
     restart: {policy: always, delay: 100ms, burst: 3, window: 1min}
+    quarantine: {first: 30min}
     command: /usr/bin/python3 probe.py exit=1
   tireless:
     restart: {policy: always, delay: 800ms, burst: 2, window: 1s}
