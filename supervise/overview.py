@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from supervise.control.client import Unreachable, connect
-from supervise.errors import SuperviseError
+from supervise.errors import PlatformError, SuperviseError
 from supervise.manager import managing
+from supervise.manifest import manifests
 from supervise.model import AgentSpec, StatusRow
 from supervise.observe.probes import Probed
 from supervise.places import Places
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+REFRESH = 2.0
+"""Seconds after which we look again without a reconciler, even without a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +55,51 @@ async def overview(places: Places, specs: Sequence[AgentSpec]) -> Overview:
     return Overview({name: rows[name] for name in names}, datetime.now(UTC), answer["reconciler"], probes=probes)
 
 
-async def changes(places: Places, specs: Sequence[AgentSpec]) -> AsyncIterator[Overview]:
+async def following(places: Places, specs: Sequence[AgentSpec] | None) -> AsyncIterator[Overview]:
+    """The overview now and at each change, without end: told by the reconciler, or else looked for at each signal.
+
+    `None` means all that are installed, also those that will be.
+    """
+    while True:
+        with suppress(Unreachable):
+            async for view in changes(places, specs):
+                yield view
+        async for view in _looks(places, specs):
+            yield view
+            if view.reconciler:
+                break
+
+
+async def _looks(places: Places, specs: Sequence[AgentSpec] | None) -> AsyncIterator[Overview]:
+    """Without a reconciler: now, at each change of any unit, and every other second, until one answers."""
+    woken = asyncio.Event()
+    async with managing(places) as manager:
+
+        async def listen() -> None:
+            async for _ in manager.platform.changes():
+                woken.set()
+
+        listener = asyncio.ensure_future(listen())
+        try:
+            while True:
+                chosen = specs if specs is not None else [spec for one in manifests(places) for spec in one.agents]
+                yield await overview(places, chosen)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), REFRESH)
+                woken.clear()
+                if listener.done():
+                    listener.result()
+                    raise PlatformError("cannot watch any longer: the connection to D-Bus was lost")
+        finally:
+            listener.cancel()
+
+
+async def changes(places: Places, specs: Sequence[AgentSpec] | None) -> AsyncIterator[Overview]:
     """The overview now, and again at each change of a row. Raises Unreachable where no reconciler answers."""
     rows: dict[str, StatusRow] = {}
     async with connect(places.control) as control:
         info: Mapping[str, Any] = {}
-        async for item in control.stream("watch", names=[spec.name for spec in specs]):
+        async for item in control.stream("watch", names=None if specs is None else [one.name for one in specs]):
             info = item.get("reconciler", info)
             rows.update(
                 {row.name: row for row in map(row_of, item.get("rows", [item["row"]] if "row" in item else []))}

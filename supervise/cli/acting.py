@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 
 from supervise.cli.options import Choice
 from supervise.cli.wanted import acting_scope, warn_of_damage
@@ -19,25 +20,27 @@ Verb = Callable[[Verbs, tuple[AgentSpec, ...]], Awaitable[list[Result]]]
 
 
 def act(choice: Choice, verb: Verb) -> int:
-    """Run a verb on the chosen agents; gives the exit code. Who is not root may still be an operator."""
+    """Run a verb on the chosen agents; gives the exit code."""
 
-    async def acted(verbs: Verbs) -> int:
-        chosen = select(verbs.specs, choice.agents, everyone=choice.everyone, tags=choice.tags)
-        return exit_code(await verb(verbs, chosen))
+    async def acted(opened: AbstractAsyncContextManager[Verbs]) -> int:
+        async with opened as verbs:
+            chosen = select(verbs.specs, choice.agents, everyone=choice.everyone, tags=choice.tags)
+            return exit_code(await verb(verbs, chosen))
 
-    async def as_root_or_user() -> int:
-        async with managing(there, project=choice.project) as manager:
-            return await acted(manager)
+    with suppress(UsageError):  # raised anew by who opens
+        warn_of_damage(places(acting_scope(choice.as_user), os.environ, uid=os.getuid()))
+    return asyncio.run(acted(opening(choice.as_user, choice.project)))
 
-    async def as_operator(otherwise: UsageError) -> int:
-        async with operating(SYSTEM, otherwise=otherwise, project=choice.project) as operator:
-            return await acted(operator)
 
+def opening(as_user: bool, project: str | None = None) -> AbstractAsyncContextManager[Verbs]:
+    """The verbs for whoever calls: root, a user for themselves, or an operator through the reconciler.
+
+    Raises UsageError for anybody else, some of it only when it is entered.
+    """
     try:
-        there = places(acting_scope(choice.as_user, operators=True), os.environ, uid=os.getuid())
+        there = places(acting_scope(as_user, operators=True), os.environ, uid=os.getuid())
     except UsageError as error:
-        if choice.as_user:
+        if as_user:
             raise
-        return asyncio.run(as_operator(error))
-    warn_of_damage(there)
-    return asyncio.run(as_root_or_user())
+        return operating(SYSTEM, otherwise=error, project=project)
+    return managing(there, project=project)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import asdict
 from datetime import datetime
 from shutil import get_terminal_size
@@ -18,14 +18,13 @@ from supervise.cli.options import Choice
 from supervise.cli.output import age, counted, duration, local, mark, percent, plain, print_json, size, utc_now
 from supervise.cli.probe_view import probe_facts, probes_json
 from supervise.cli.wanted import warn_of_damage
-from supervise.control.client import Unreachable
 from supervise.decide import AS_WANTED
-from supervise.errors import ExitCode, NoSuchAgent, PlatformError, SuperviseError
+from supervise.errors import ExitCode, NoSuchAgent, SuperviseError
 from supervise.exits import described
 from supervise.manager import Manager, managing
 from supervise.manifest import manifests
 from supervise.model import AgentSpec, LogLine, LogQuery, Reason, Scope, Source, Status, StatusRow, UnitState
-from supervise.overview import Overview, changes, overview
+from supervise.overview import Overview, following, overview
 from supervise.places import Places, places
 from supervise.selection import select
 from supervise.text import columns, masked, shown
@@ -40,8 +39,6 @@ ROOM_FOR_WORDS = 20
 """Columns of a terminal that are left for what a row says, or else what an agent takes is left out."""
 LAST_LINES = 8
 LAST_OF_MANAGER = 3
-REFRESH = 2.0
-"""Seconds after which `--watch` looks again even without a signal."""
 LOOKS, PAUSE = 5, 0.05
 """How often, and after how many seconds, row and unit are asked again that tell of two moments."""
 JOURNAL_CLOSED = "the journal is for root and members of systemd-journal"
@@ -326,18 +323,12 @@ def _chosen(scopes: Sequence[Places], choice: Choice) -> list[Part]:
 
 
 async def _views(parts: Sequence[Part]) -> AsyncIterator[tuple[int, Overview]]:
-    """The view of each part now and at each change: told by its reconciler, else looked for at each signal."""
+    """The view of each part now and at each change."""
     queue: asyncio.Queue[tuple[int, Overview]] = asyncio.Queue()
 
     async def follow(index: int, part: Part) -> None:
-        while True:
-            with suppress(Unreachable):
-                async for view in changes(*part):
-                    await queue.put((index, view))
-            async for view in _looks(*part):
-                await queue.put((index, view))
-                if view.reconciler:
-                    break
+        async for view in following(*part):
+            await queue.put((index, view))
 
     followers = [asyncio.ensure_future(follow(index, part)) for index, part in enumerate(parts)]
     try:
@@ -353,33 +344,20 @@ async def _views(parts: Sequence[Part]) -> AsyncIterator[tuple[int, Overview]]:
             follower.cancel()
 
 
-async def _looks(there: Places, specs: tuple[AgentSpec, ...]) -> AsyncIterator[Overview]:
-    """Without a reconciler: now, at each change of any unit, and every other second, until one answers."""
-    woken = asyncio.Event()
-    async with managing(there) as manager:
-
-        async def listen() -> None:
-            async for _ in manager.platform.changes():
-                woken.set()
-
-        listener = asyncio.ensure_future(listen())
-        try:
-            while True:
-                yield await overview(there, specs)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), REFRESH)
-                woken.clear()
-                if listener.done():
-                    listener.result()
-                    raise PlatformError("cannot watch any longer: the connection to D-Bus was lost")
-        finally:
-            listener.cancel()
-
-
 def row_json(row: StatusRow, spec: AgentSpec) -> dict[str, Any]:
     """A row for programs. What only the reconciler itself remembers is left out."""
     said = {key: value for key, value in asdict(row).items() if key != "past"}
     return {**said, "url": spec.url, "tags": spec.tags}
+
+
+def json_rows(
+    now: datetime, info: Mapping[str, Any] | None, rows: Iterable[StatusRow], specs: Mapping[str, AgentSpec]
+) -> str:
+    """All of them on one line."""
+    import json
+
+    said = [row_json(row, specs[row.name]) for row in rows]
+    return json.dumps(plain({"at": now, "reconciler": info, "agents": said}), ensure_ascii=False)
 
 
 def json_line(row: StatusRow, spec: AgentSpec) -> str:
