@@ -25,6 +25,7 @@ COMMANDS = {
     },
     "On what is installed": {
         "status": "Show how agents are; one of them in detail.",
+        "top": "Show all agents live, with keys to act on them.",
         "start": "Start agents that do not run.",
         "stop": "Stop agents.",
         "restart": "Restart agents, in batches if wanted.",
