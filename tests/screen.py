@@ -87,7 +87,7 @@ class Screen:
         """The screen once it fulfils a condition."""
         deadline = time.monotonic() + timeout
         while not condition(text := self.text):
-            if time.monotonic() > deadline or (self.process.poll() is not None and not self._reader.is_alive()):
+            if time.monotonic() > deadline:
                 raise AssertionError(f"waited in vain for {what}; the screen:\n{text}")
             time.sleep(0.01)
         return text

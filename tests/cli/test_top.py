@@ -74,8 +74,13 @@ def reconciler(there: Places) -> Iterator[Served]:
 
 
 def is_given_back(screen: Screen) -> bool:
-    """The terminal is as it was: its settings, its first screen, its cursor."""
-    return screen.settings == screen.before and LEAVE.encode() in screen.raw.split(b"\x1b[?1049h")[-1]
+    """The terminal is as it was, or is soon: its settings, its first screen, its cursor."""
+
+    def now(text: str) -> bool:
+        return screen.settings == screen.before and LEAVE.encode() in screen.raw.split(b"\x1b[?1049h")[-1]
+
+    screen.until(now, "the terminal to be given back", timeout=5)
+    return True
 
 
 # --- What is seen -----------------------------------------------------------------------------------------------------
@@ -201,8 +206,7 @@ def test_ctrl_z_lends_the_terminal_to_the_shell_until_it_is_woken(there: Places,
     with top(there) as screen:
         screen.until(lambda text: "feed" in text, "the agents")
         screen.type("\x1a")
-        _, status = os.waitpid(screen.process.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status)
+        assert os.waitid(os.P_PID, screen.process.pid, os.WSTOPPED | os.WNOWAIT)
         assert is_given_back(screen)
         screen.process.send_signal(signal.SIGCONT)
         screen.until(lambda text: screen.settings != screen.before and "feed" in text, "the table again")
