@@ -160,7 +160,9 @@ def test_a_working_directory_may_be_a_link(here: Running) -> None:
 
 
 def test_a_copy_is_found_after_its_script_was_deleted(here: Running) -> None:
+    (here.folder / "run_api.py").write_text(f"open('read', 'w').close()\n{WAITS}")
     started = here.start(PYTHON, "run_api.py")
+    assert eventually((here.folder / "read").exists)
     (here.folder / "run_api.py").unlink()
     assert [one.id.pid for one in copies(here, api(here))] == [started.pid]
 
