@@ -38,7 +38,16 @@ PROBES = "supervise/decide/probes.py"
 NETWORK = "supervise/decide/network.py"
 WATCH = "supervise/platforms/systemd/watch.py"
 AGENDA = "supervise/reconcile/agenda.py"
-TESTS = {WATCH: "tests/platforms/systemd/test_watch.py", AGENDA: "tests/reconcile/test_agenda.py"}
+METER = "supervise/observe/usage.py"
+REVISION = "supervise/observe/revision.py"
+CHOICES = "supervise/reconcile/presets.py"
+TESTS = {
+    WATCH: "tests/platforms/systemd/test_watch.py",
+    AGENDA: "tests/reconcile/test_agenda.py",
+    METER: "tests/observe/test_usage.py",
+    REVISION: "tests/observe/test_revision.py",
+    CHOICES: "tests/reconcile/test_presets.py",
+}
 """The tests that must notice; of all else those of the heart."""
 
 MUTATIONS = (
@@ -265,6 +274,38 @@ MUTATIONS = (
     Mutation(EVENTS, ' or f"; since then {who} wants it to stay down" in message', ""),
     Mutation(EVENTS, "if last and last.reason is Reason.LOCKED:", "if False:"),
     Mutation(EVENTS, "return ITSELF", "return MANAGER"),
+    Mutation(METER, "UNLIMITED = 1 << 62", "UNLIMITED = 1 << 63"),
+    Mutation(METER, "LIMITS = timedelta(minutes=1)", "LIMITS = timedelta(minutes=2)"),
+    Mutation(METER, "if before and before.life == life else None", "if before else None"),
+    Mutation(METER, "if before and before.life == look.life else None", "if before else None"),
+    Mutation(METER, "    except PermissionError:\n        if hidden:\n            raise\n", ""),
+    Mutation(METER, "if not processes:\n        return counters", "pass"),
+    Mutation(METER, "counters.memory is None)", "False)"),
+    Mutation(METER, "before.summed is not now.summed or", ""),
+    Mutation(METER, "if spent >= 0 else None", ""),
+    Mutation(METER, "max(taken - idle, 0)", "taken"),
+    Mutation(METER, 'field(stat, "total_inactive_file") or', ""),
+    Mutation(METER, "fields[11:15]", "fields[11:13]"),
+    Mutation(METER, 'partition(f"/{life.unit}/")', 'partition(f"/{life.unit}")'),
+    Mutation(
+        METER,
+        'below(systemds_path(_text(f"{self._proc}/{life.pid}/cgroup")) or "", self._container)',
+        'systemds_path(_text(f"{self._proc}/{life.pid}/cgroup")) or ""',
+    ),
+    Mutation(REVISION, 'or ".." in reference[1].split("/")', ""),
+    Mutation(REVISION, "max(since, next_one[1])", "since"),
+    Mutation(REVISION, "for place in (git, shared):", "for place in (git,):"),
+    Mutation(REVISION, "for place in (git, shared):", "for place in (shared,):"),
+    Mutation(REVISION, "if not stat.S_ISREG(seen.st_mode) or seen.st_size > most:", "if False:"),
+    Mutation(REVISION, "known is None or known[0] != _stamp(seen)", "known is None"),
+    Mutation(REVISION, "except OSError:  # what is hidden", "except ZeroDivisionError:  # what is hidden"),
+    Mutation(REVISION, "reversed(spec.environment_files)", "spec.environment_files"),
+    Mutation(REVISION, "raise NotADirectoryError(git)", "return None"),
+    Mutation(REVISION, "(?:[0-9a-f]{24})?", ""),
+    Mutation(CHOICES, "if old.get(of) != new.get(of)]", "]"),
+    Mutation(CHOICES, "for of in {**old, **new}", "for of in new"),
+    Mutation(CHOICES, "await reconciler.choose(after", "reconciler.choose(after"),
+    Mutation(CHOICES, "if name != OF_HOST and key == USED:", "if key == USED:"),
     Mutation(WATCH, "PASSING = 0.05", "PASSING = 0.06"),
     Mutation(WATCH, "told in (Phase.RESTARTING, Phase.FAILED)", "told is Phase.RESTARTING"),
     Mutation(AGENDA, "SPREAD = 0.2", "SPREAD = 0.5"),

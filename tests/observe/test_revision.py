@@ -87,6 +87,13 @@ def in_a_worktree_with_packed_references(tree: Path) -> Path:
     return folder
 
 
+def in_a_worktree_by_a_reference_of_its_own(tree: Path) -> Path:
+    folder = in_a_worktree(tree)
+    git(folder, "update-ref", "refs/worktree/mine", "HEAD")
+    git(folder, "symbolic-ref", "HEAD", "refs/worktree/mine")
+    return folder
+
+
 def in_a_submodule(tree: Path) -> Path:
     (tree.parent / "outer").mkdir()
     outer = tree.parent / "outer"
@@ -125,6 +132,7 @@ def as_sha256(tree: Path) -> Path:
         on_a_branch_with_a_path,
         in_a_worktree,
         in_a_worktree_with_packed_references,
+        in_a_worktree_by_a_reference_of_its_own,
         in_a_submodule,
         by_a_symbolic_reference,
         in_a_folder_below,
@@ -199,13 +207,15 @@ def test_before_the_first_commit_there_is_none(tmp_path: Path) -> None:
         "",
         "\n",
         "ref: refs/heads/gone\n",
-        "ref: refs/../../secret\n",
+        "ref: refs/../secret\n",
+        "ref: refs/../../.git/secret\n",
         "ref: secret\n",
         "ref: /etc/passwd\n",
         "ref: refs/heads/\0\n",
         "0123\n",
         "x" * 40,
         "0" * 5000,
+        "0" * 40 + "\n" + "x" * 5000,
         "ref: refs/heads/.invalid\n",
     ],
 )
