@@ -30,6 +30,7 @@ COMMANDS = {
         "stop": "Stop agents.",
         "restart": "Restart agents, in batches if wanted.",
         "force-stop": "Kill agents at once, and every copy of them.",
+        "trial": "Start an agent, or watch one that runs, and say whether it is well.",
         "hold": "Forbid agents to run until they are released.",
         "release": "Take a hold back.",
         "events": "Show what happened, when, and who was behind it.",
