@@ -52,14 +52,21 @@ async def session_for(found: Wanted, *, moved: bool = False) -> AsyncIterator[Se
 @asynccontextmanager
 async def removal_of(project: str, there: Places) -> AsyncIterator[tuple[Session, Manifest]]:
     """The session that removes a project. Raises SuperviseError when it is not installed."""
-    installed = read_disk(there, ()).manifests
-    if project not in installed:
-        known = ", ".join(installed) or "none"
-        raise SuperviseError(f'project "{project}" is not installed in {there.scope.value} scope (installed: {known})')
-    manifest = installed[project]
+    manifest = _installed(project, there)
     target = Target(project, manifest.source, there.scope, (), (), remove=True)
     async with _session(target, there) as session:
         yield session, manifest
+
+
+def _installed(project: str, there: Places) -> Manifest:
+    """One without agents where a killed install or uninstall has left no manifest, only a journal to finish."""
+    disk = read_disk(there, ())
+    if project in disk.manifests:
+        return disk.manifests[project]
+    if project in disk.unsettled:
+        return Manifest(project, Path(), there.scope, "systemd", "", agents=(), runs={})
+    known = ", ".join(disk.manifests) or "none"
+    raise SuperviseError(f'project "{project}" is not installed in {there.scope.value} scope (installed: {known})')
 
 
 @asynccontextmanager

@@ -47,14 +47,14 @@ def command(file: Path | None, project: str | None, as_user: bool, purge: bool, 
             if not yes:
                 agree(f"Stop and remove the {counted(len(manifest.agents), 'agent')} of {name}?")
             _, applied = await session.install(progress)
-        if applied is None:
-            return ExitCode.OK
-        for unit, why in applied.kept.items():
+        kept = applied.kept if applied else {}
+        for unit, why in kept.items():
             click.secho(f"✗ {unit} would not stop, so its files stay: {shown(why)}", fg="red", err=True)
-        if purge and not applied.kept:
+        if purge and not kept:
             _purge(there, manifest)
-        click.secho(f"✓ {name}: removed {counted(applied.files, 'file')}", fg="green")
-        return ExitCode.PARTLY if applied.kept else ExitCode.OK
+        done = f"removed {counted(applied.files, 'file')}" if applied else "finished what was interrupted"
+        click.secho(f"✓ {name}: {done}", fg="green")
+        return ExitCode.PARTLY if kept else ExitCode.OK
 
     return asyncio.run(removed())
 

@@ -69,7 +69,7 @@ async def apply(plan: Plan, platform: Platform, *, places: Places, old: Manifest
         report("systemd reads the units anew")
         await platform.apply(UnitChanges(enable=plan.enable, reload=True))
     _write_manifest(plan, places, old, kept_agents)
-    starts_daemon = (plan.daemon_changes or plan.interrupted) and not plan.last
+    starts_daemon = (plan.daemon_changes or plan.interrupted) and not plan.last and (places.units / RECONCILER).exists()
     daemon = await _start_daemon(platform, report, anew=plan.daemon_changes) if starts_daemon else ""
     places.journal.unlink(missing_ok=True)
     return Applied(len(changes), reload, kept, daemon)

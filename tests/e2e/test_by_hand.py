@@ -94,6 +94,11 @@ def _main_pid(lab: Lab, name: str) -> int:
     return int(lab.sh(f"systemctl show -P MainPID agent@{name}"))
 
 
+def _row(lab: Lab, name: str) -> tuple[str, str]:
+    row = json.loads(lab.supervise("status", name, "--json", check=False).stdout)["agents"][0]
+    return row["status"], row["reason"]
+
+
 # --- The tests ----------------------------------------------------------------------------------------------------
 
 
@@ -119,9 +124,9 @@ def test_install_starts_none_of_them_twice_and_starts_the_others(host: Lab, by_h
     for name in ("fresh", "other"):
         assert f"✓ {name}: started" in done.stdout
         assert _living(host, name) == [_main_pid(host, name)]
+    hidden = ("warning", "HiddenProcess")
+    eventually(lambda: all(_row(host, name) == hidden for name in by_hand), "the rows to tell of the copies")
     rows = {row["name"]: row for row in json.loads(host.supervise("status", "--json", check=False).stdout)["agents"]}
-    assert {rows[name]["reason"] for name in by_hand} == {"HiddenProcess"}
-    assert {rows[name]["status"] for name in by_hand} == {"warning"}
     assert [name for name, pid in by_hand.items() if str(pid) not in rows[name]["message"]] == []
 
 
@@ -145,8 +150,7 @@ def test_a_copy_beside_the_running_unit_is_a_duplicate_and_stays_one(host: Lab) 
     _by_hand(host, "python3 worker.py other")
     eventually(lambda: len(_living(host, "other")) == 2, "the second copy")
     (copy,) = set(_living(host, "other")) - {unit}
-    row = json.loads(host.supervise("status", "other", "--json", check=False).stdout)["agents"][0]
-    assert (row["status"], row["reason"]) == ("warning", "DuplicateProcess")
+    eventually(lambda: _row(host, "other") == ("warning", "DuplicateProcess"), "the row to tell of the copy")
     for verb in ("start", "restart"):
         done = host.supervise(verb, "other", check=False)
         assert done.returncode == 1
