@@ -1,4 +1,4 @@
-"""Mutations of the code that decides, of the watch and of the agenda of probes: each, in a copy, must fail a test.
+"""Mutations of the code that decides, of the watch and of the probes: each, in a copy, must fail a test.
 
 Run by `scripts/mutate`. A mutation that no test notices, or whose text is not found just once, is an error.
 """
@@ -41,12 +41,19 @@ AGENDA = "supervise/reconcile/agenda.py"
 METER = "supervise/observe/usage.py"
 REVISION = "supervise/observe/revision.py"
 CHOICES = "supervise/reconcile/presets.py"
+ASKING = "supervise/reconcile/probing.py"
+ASK = "supervise/probes/__init__.py"
+HTTP = "supervise/probes/http.py"
+TCP = "supervise/probes/tcp.py"
+REACHING = "supervise/probes/reaching.py"
 TESTS = {
     WATCH: "tests/platforms/systemd/test_watch.py",
     AGENDA: "tests/reconcile/test_agenda.py",
     METER: "tests/observe/test_usage.py",
     REVISION: "tests/observe/test_revision.py",
     CHOICES: "tests/reconcile/test_presets.py",
+    ASKING: "tests/reconcile/test_probing.py",
+    **dict.fromkeys((ASK, HTTP, TCP, REACHING), "tests/probes"),
 }
 """The tests that must notice; of all else those of the heart."""
 
@@ -61,6 +68,7 @@ MUTATIONS = (
     Mutation(HEART, "lock.until <= now.wall", "lock.until < now.wall"),
     Mutation(HEART, "shared - before]", "shared]"),
     Mutation(HEART, "if (shared, cut) != (before, cut_before):", "if False:"),
+    Mutation(HEART, "if (shared, cut) != (before, cut_before):", "if shared != before:"),
     Mutation(HEART, "reason is Reason.SILENT and Reason.SILENT in shared", "reason is Reason.SILENT and False"),
     Mutation(HEART, "acting=seen.acting", "acting=False"),
     Mutation(HEART, ">= min(COARSE,", "> min(COARSE,"),
@@ -328,6 +336,36 @@ MUTATIONS = (
     Mutation(AGENDA, "turn.at <= now and turn.name not in self.under_way", "turn.at <= now"),
     Mutation(AGENDA, "and turn.at <= now and", "and"),
     Mutation(AGENDA, "FIRST_PAUSE * float(2 ** min(turn.asked - 1, 32))", "FIRST_PAUSE * float(2 ** turn.asked)"),
+    Mutation(ASKING, "or state.phase is not Phase.ACTIVE", ""),
+    Mutation(ASKING, "if spec.ready and not (row and row.past.ready == state.incarnation):", "if spec.ready:"),
+    Mutation(ASKING, "_probes(before, name) != _probes(specs, name)", "False"),
+    Mutation(ASKING, "or _came_too_late(turn, answer, now)", ""),
+    Mutation(ASKING, "turn.question.probe.timeout + OVERDUE", "timedelta()"),
+    Mutation(ASKING, "self._changed |= self._probed | asked_before", "self._changed |= self._probed"),
+    Mutation(ASKING, "if concerned := self._probed & rows.keys():", "if concerned := set():"),
+    Mutation(ASKING, "            self.agenda.hurry(turn, now)", "            pass"),
+    Mutation(ASKING, "at is not None and (self._until is None or at < self._until)", "False"),
+    Mutation(ASK, "probe.timeout if by_us else", "probe.timeout + OVERTIME if by_us else"),
+    Mutation(ASK, 'clock(), "timeout")', "clock())"),
+    Mutation(ASK, "limit=LONGEST_DETAIL), clock(), error", "limit=None), clock(), error"),
+    Mutation(HTTP, "follow_redirects=False", "follow_redirects=True"),
+    Mutation(HTTP, "trust_env=False", "trust_env=True"),
+    Mutation(HTTP, "MOST_READ = 64 * 1024", "MOST_READ = 64 * 1024 * 1024 * 1024"),
+    Mutation(HTTP, "if text in found[:MOST_READ]:", "if text in found:"),
+    Mutation(HTTP, "200 <= response.status_code < 400", "200 <= response.status_code < 300"),
+    Mutation(HTTP, '"host": url.netloc.decode("ascii")', '"host": "x"'),
+    Mutation(HTTP, "extensions=named", "extensions={}"),
+    Mutation(HTTP, "for address in found[:-1]:", "for address in ():"),
+    Mutation(TCP, "for address in found[:-1]:", "for address in ():"),
+    Mutation(TCP, "async with asyncio.timeout(share):", "async with asyncio.timeout(None):"),
+    Mutation(TCP, 'host.strip("[]")', "host"),
+    Mutation(REACHING, "found = await _in_a_thread(look_up, patience)", "found = await asyncio.to_thread(look_up)"),
+    Mutation(REACHING, 'name="probe-name", daemon=True', 'name="probe-name"'),
+    Mutation(REACHING, "        finally:\n            slots.release()", "        finally:\n            pass"),
+    Mutation(REACHING, "    if ended.done():\n        return\n", ""),
+    Mutation(REACHING, 'if host == "localhost":', "if False:"),
+    Mutation(REACHING, "isinstance(one, ssl.SSLError)", "False"),
+    Mutation(REACHING, "found = found.__cause__ or found.__context__", "found = None"),
     Mutation(WATCH, "told in (Phase.RESTARTING, Phase.FAILED)", "told is Phase.FAILED"),
     Mutation(WATCH, "if state.phase is Phase.QUEUED:", "if False:"),
     Mutation(WATCH, "if not fresh and self._known", "if False and self._known"),

@@ -27,7 +27,7 @@ def command(
     """Restart agents, in batches if wanted.
 
     With --all or --tag only those that run; an agent that is named is started too. A batch is restarted when the one
-    before is ready; the first failure halts the rest.
+    before is ready, by its ready probe where it has one; the first failure halts the rest.
 
     With --outdated exactly those whose settings, code (git, or SUPERVISE_REVISION), secrets or environment files have
     changed since their start: of all agents, if none are named. Those that are held are left alone.

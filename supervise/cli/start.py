@@ -21,7 +21,7 @@ def command(
     """Start agents that do not run.
 
     Refuses while a copy of the agent runs outside its unit, and names it; --replace ends that copy first.
-    A held agent does not start.
+    A held agent does not start. One with a ready probe has started once that says yes.
     """
     from supervise.cli.acting import act
     from supervise.cli.output import counter, print_result

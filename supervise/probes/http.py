@@ -32,11 +32,12 @@ async def check(question: Question, run: Run) -> str:
         url = httpx.URL(probe.target[0])
     except httpx.InvalidURL as error:
         raise CannotAsk(str(error)) from error
-    found = await addresses(url.raw_host.decode("ascii"), url.port or PORTS[url.scheme])
+    seconds = probe.timeout.total_seconds()
+    found = await addresses(url.raw_host.decode("ascii"), url.port or PORTS[url.scheme], patience=seconds / 2)
     trusted = await asyncio.to_thread(_trusted) if url.scheme == "https" else _nobody()
     for address in found[:-1]:
         try:
-            return await _asked(probe, url, address, trusted, patience=probe.timeout.total_seconds() / len(found))
+            return await _asked(probe, url, address, trusted, patience=seconds / len(found))
         except (httpx.ConnectError, httpx.ConnectTimeout):
             continue  # the last one tells why
         except httpx.HTTPError as error:

@@ -1,7 +1,7 @@
 """From a host's name to its addresses, and from an error of the network to what it means for a probe.
 
-Names are looked up in threads of their own: one that no server answers holds its thread for many seconds, and none of
-the daemon's other work may wait behind it.
+A name that no server answers for holds whoever looks it up for many seconds. So each lookup has a thread of its own,
+which nobody waits for at the end either; there are only so many, and who finds none free has not asked.
 """
 
 from __future__ import annotations
@@ -11,14 +11,20 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache, partial
+from typing import Any
 
 from supervise.probes import CannotAsk, Failed
 
-AT_ONCE = 4
+AT_ONCE = 16
 """Names that are looked up at the same time."""
+LOCAL = ((socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.1"))
+"""What `localhost` is (RFC 6761), whatever becomes of lookups. Last what most listen on: the last one tells why."""
+SLOT_PAUSE = 0.01
+"""Seconds between two looks for a thread that is free."""
 MOST_ADDRESSES = 4
 """Addresses of one host that are tried."""
 NETWORK_ERRORS = {
@@ -37,14 +43,17 @@ Address = tuple[int, str, int]
 """Family, number, port."""
 
 
-async def addresses(host: str, port: int) -> tuple[Address, ...]:
-    """At least one address. Raises Failed where the host has none."""
+async def addresses(host: str, port: int, *, patience: float) -> tuple[Address, ...]:
+    """At least one address. Raises Failed where the host has none, and CannotAsk where nobody has begun to look it up
+    after so many seconds."""
+    if host == "localhost":
+        return tuple((family, number, port) for family, number in LOCAL)
     look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
         try:
             found = look_up(flags=socket.AI_NUMERICHOST)
         except socket.gaierror:
-            found = await asyncio.get_running_loop().run_in_executor(_threads(), look_up)
+            found = await _in_a_thread(look_up, patience)
     except (socket.gaierror, UnicodeError) as error:
         why = error.strerror if isinstance(error, socket.gaierror) else "no such name can be"
         raise Failed(f'cannot find "{host}": {why}', "dns") from error
@@ -78,6 +87,40 @@ def _behind(error: BaseException) -> Iterator[BaseException]:
         found = found.__cause__ or found.__context__
 
 
+async def _in_a_thread(work: Callable[[], Any], patience: float) -> Any:
+    slots, loop = _slots(), asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(patience):
+            while not slots.acquire(blocking=False):
+                await asyncio.sleep(SLOT_PAUSE)  # it is freed by a thread, which may be of another loop
+    except TimeoutError as error:
+        raise CannotAsk("too many names are being looked up that no server answers for") from error
+    ended: asyncio.Future[Any] = loop.create_future()
+
+    def run() -> None:
+        result: Any = None
+        try:
+            result = work()
+        except Exception as error:  # whoever waits is told
+            result = error
+        finally:
+            slots.release()
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_conclude, ended, result)
+
+    threading.Thread(target=run, name="probe-name", daemon=True).start()
+    return await ended
+
+
+def _conclude(ended: asyncio.Future[Any], result: Any) -> None:
+    if ended.done():
+        return
+    if isinstance(result, Exception):
+        ended.set_exception(result)
+    else:
+        ended.set_result(result)
+
+
 @cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(AT_ONCE, "probe-names")
+def _slots() -> threading.BoundedSemaphore:
+    return threading.BoundedSemaphore(AT_ONCE)

@@ -13,8 +13,9 @@ from supervise.probes.reaching import Address, addresses, meaning
 
 async def check(question: Question, run: Run) -> str:
     host, _, port = question.probe.target[0].rpartition(":")
-    found = await addresses(host.strip("[]"), int(port))
-    share = question.probe.timeout.total_seconds() / len(found)
+    seconds = question.probe.timeout.total_seconds()
+    found = await addresses(host.strip("[]"), int(port), patience=seconds / 2)
+    share = seconds / len(found)
     for address in found[:-1]:
         with suppress(OSError):  # the last one tells why; TimeoutError is one too
             async with asyncio.timeout(share):

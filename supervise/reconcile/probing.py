@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import timedelta
 
+from supervise.errors import PlatformError
 from supervise.model import AgentSpec, Event, Instant, Outcome, Phase, ProbeResult, ProbeRole, Question, StatusRow
 from supervise.platforms import Platform
 from supervise.probes import CannotAsk, ask
@@ -21,6 +22,7 @@ from supervise.reconcile.reconciler import Reconciler
 log = logging.getLogger(__name__)
 OVERDUE = timedelta(seconds=2)
 """A no that comes so long after its time was over says only that we, or the machine, stood still."""
+MEANS = {ProbeRole.READY: "is ready", ProbeRole.LIVE: "lives"}
 
 
 class Probing:
@@ -113,8 +115,8 @@ class Probing:
         except CannotAsk as error:
             answer = str(error)
         except Exception as error:  # of whatever library a probe needs, and none may end the others
-            log.exception("cannot ask %s probe of %s", turn.question.role, turn.question.name)
             answer = f"{type(error).__name__}: {error}"
+            log.debug("%s", answer, exc_info=True)
         self._answered(turn, answer)
         at = self.agenda.next_at()
         if at is not None and (self._until is None or at < self._until):
@@ -125,7 +127,9 @@ class Probing:
         if not self.agenda.end(turn, now) or _came_too_late(turn, answer, now):
             return
         reconciler = self._reconciler
-        before = reconciler.probed.get(name)
+        before = reconciler.answers(name)
+        if isinstance(answer, str) and (before is None or before.unasked != answer):
+            log.warning("cannot ask whether %s %s: %s", name, MEANS[turn.question.role], answer)
         if not reconciler.take_answer(name, turn.life, turn.question.role, answer):
             return
         if not isinstance(answer, str) and answer.network_error and not (before and before.failed):
@@ -136,7 +140,10 @@ class Probing:
         platform = self._platform()
         if platform is None:
             return Outcome(False, "the service manager cannot be asked", unmade=True)
-        return await platform.probe(name, role)
+        try:
+            return await platform.probe(name, role)
+        except PlatformError as error:
+            return Outcome(False, str(error), unmade=True)
 
 
 def _came_too_late(turn: Turn, answer: ProbeResult | str, now: timedelta) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from supervise.model import Probe, ProbeKind, ProbeResult
 from supervise.probes import CannotAsk, http
+from supervise.probes.reaching import Address
 from tests.probes.serving import Serve, answer, free_port, probe, serving
 from tests.reconcile.rig import in_a_loop
 
@@ -245,6 +247,21 @@ async def test_a_server_that_listens_on_one_address_of_its_name_is_found() -> No
         assert (await answer(asking(port, host="localhost"))).ok
     async with serving(response(200), host="::1") as port:
         assert (await answer(asking(port, host="[::1]"))).ok
+
+
+@pytest.mark.parametrize("numbers", [("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")])
+@in_a_loop
+async def test_any_of_several_addresses_will_do(monkeypatch: pytest.MonkeyPatch, numbers: tuple[str, str]) -> None:
+    """It listens on the first of them only."""
+
+    async def both(host: str, port: int, *, patience: float) -> tuple[Address, ...]:
+        return tuple((socket.AF_INET, number, port) for number in numbers)
+
+    monkeypatch.setattr(http, "addresses", both)
+    async with serving(response(200)) as port:
+        assert (await answer(asking(port, host="twice"))).ok
+    result = await answer(asking(free_port(), host="twice"))
+    assert result.network_error == "refused"
 
 
 @in_a_loop

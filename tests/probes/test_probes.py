@@ -9,7 +9,9 @@ import ssl
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,7 @@ from supervise.clock import now
 from supervise.model import Outcome, ProbeKind, ProbeRole, Question
 from supervise.probes import CannotAsk, Failed, reaching, tcp
 from tests.probes.serving import answer, free_port, probe, serving
-from tests.reconcile.rig import in_a_loop
+from tests.reconcile.rig import in_a_loop, until
 
 TCP, COMMAND = ProbeKind.TCP, ProbeKind.COMMAND
 CHECK = probe(COMMAND, "/bin/check")
@@ -82,6 +84,18 @@ async def test_a_name_that_does_not_exist_is_not_found() -> None:
     assert (result.ok, result.network_error) == (False, "dns")
 
 
+@pytest.mark.parametrize("numbers", [("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")])
+@in_a_loop
+async def test_any_of_several_addresses_will_do(monkeypatch: pytest.MonkeyPatch, numbers: tuple[str, str]) -> None:
+    async def both(host: str, port: int, *, patience: float) -> tuple[reaching.Address, ...]:
+        return tuple((socket.AF_INET, number, port) for number in numbers)
+
+    monkeypatch.setattr(tcp, "addresses", both)
+    async with serving(silent) as port:
+        assert (await answer(probe(TCP, f"twice:{port}"))).ok
+    assert (await answer(probe(TCP, f"twice:{free_port()}"))).network_error == "refused"
+
+
 @in_a_loop
 async def test_of_several_addresses_a_dead_one_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first accepts nothing, as a black hole does."""
@@ -95,7 +109,7 @@ async def test_of_several_addresses_a_dead_one_leaves_time_for_the_next(monkeypa
             one.connect_ex(("127.0.0.1", dead))
         async with serving(silent) as port:
 
-            async def both(host: str, asked: int) -> tuple[reaching.Address, ...]:
+            async def both(host: str, asked: int, *, patience: float) -> tuple[reaching.Address, ...]:
                 return (socket.AF_INET, "127.0.0.1", dead), (socket.AF_INET, "127.0.0.1", port)
 
             monkeypatch.setattr(tcp, "addresses", both)
@@ -185,22 +199,81 @@ def test_httpx_is_not_loaded_before_somebody_asks_by_http() -> None:
     assert done.stdout.strip() == "False"
 
 
-@in_a_loop
-async def test_names_that_nobody_answers_for_do_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looking up a dead name holds a thread; the event loop's own threads are for the rest of the daemon."""
-    release = threading.Event()
-    real = socket.getaddrinfo
+# --- Names ------------------------------------------------------------------------------------------------------------
 
-    def slow(host: str, *args: object, **named: object) -> object:
-        if host == "dead.invalid" and not named.get("flags"):
-            release.wait(10)
-        return real(host, *args, **named)  # type: ignore[arg-type]
+
+@pytest.fixture
+def dead_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No server answers for any name, until the test is over."""
+    release, real = threading.Event(), socket.getaddrinfo
+
+    def slow(host: str, *args: Any, **named: Any) -> Any:
+        if not named.get("flags"):
+            release.wait(20)
+        return real(host, *args, **named)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    dead = probe(TCP, "dead.invalid:80", timeout=timedelta(milliseconds=100))
-    results = await asyncio.gather(*(answer(dead) for _ in range(3 * reaching.AT_ONCE)))
+    yield
+    release.set()
+    for _ in range(reaching.AT_ONCE):
+        reaching._slots().acquire(timeout=5)
+    for _ in range(reaching.AT_ONCE):
+        reaching._slots().release()
+
+
+DEAD = probe(TCP, "dead.invalid:80", timeout=timedelta(milliseconds=200))
+
+
+@pytest.mark.usefixtures("dead_names")
+@in_a_loop
+async def test_names_that_nobody_answers_for_hold_up_neither_localhost_nor_the_rest_of_the_daemon() -> None:
+    results = await asyncio.gather(*(answer(DEAD) for _ in range(reaching.AT_ONCE)))
     assert {(one.ok, one.network_error) for one in results} == {(False, "timeout")}
     assert await asyncio.wait_for(asyncio.to_thread(lambda: 7), 5) == 7
     async with serving(silent) as port:
+        assert (await answer(probe(TCP, f"localhost:{port}"))).ok
         assert (await answer(probe(TCP, f"127.0.0.1:{port}"))).ok
+
+
+@pytest.mark.usefixtures("dead_names")
+@in_a_loop
+async def test_who_cannot_even_be_looked_up_for_the_others_is_not_asked_and_has_not_failed() -> None:
+    await asyncio.gather(*(answer(DEAD) for _ in range(reaching.AT_ONCE)))
+    with pytest.raises(CannotAsk, match="too many names"):
+        await answer(DEAD)
+
+
+def test_a_name_that_nobody_answers_for_does_not_keep_the_daemon_from_ending() -> None:
+    code = """
+import asyncio, socket, time
+from datetime import timedelta
+from tests.probes.serving import answer, probe
+from supervise.model import ProbeKind
+real = socket.getaddrinfo
+socket.getaddrinfo = lambda *a, **n: real(*a, **n) if n.get("flags") else time.sleep(30)
+print(asyncio.run(answer(probe(ProbeKind.TCP, "dead.invalid:80", timeout=timedelta(seconds=0.1)))).detail)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20)
+    assert done.stdout.strip() == "no answer within 0.1 s"
+
+
+@in_a_loop
+async def test_a_lookup_that_ends_after_its_time_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    release, ended, real = threading.Event(), threading.Event(), socket.getaddrinfo
+    broken: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: broken.append(context))
+
+    def late(*args: Any, **named: Any) -> Any:
+        if named.get("flags"):
+            return real(*args, **named)
+        release.wait(10)
+        ended.set()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", late)
+    assert (await answer(DEAD)).network_error == "timeout"
     release.set()
+    await until(ended.is_set)
+    async with serving(silent) as port:
+        assert (await answer(probe(TCP, f"localhost:{port}"))).ok
+    assert broken == []

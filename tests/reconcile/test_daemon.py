@@ -27,6 +27,8 @@ from supervise.model import (
     Instant,
     Lost,
     Phase,
+    ProbeResult,
+    ProbeRole,
     ReconcilerSettings,
     Snapshot,
     Status,
@@ -41,7 +43,7 @@ from supervise.stores import EventQuery
 from supervise.stores.sqlite import Sqlite
 from supervise.stores.writer import Trouble
 from tests.install.machine import Machine
-from tests.nouns import NOON, NOW, after, minutes, places_in, row, seconds, spec
+from tests.nouns import NOON, NOW, after, alive, minutes, places_in, row, seconds, spec
 from tests.reconcile.rig import HOST, in_a_loop, manifest_of, until
 from tests.stores.nouns import hosts
 
@@ -122,6 +124,19 @@ async def test_a_suspend_or_a_stall_is_one_event_and_silence_before_it_counts_fo
         disturbed = daemon.reconciler.facts.disturbed
         assert disturbed
         assert before <= disturbed <= clock.now().monotonic
+
+
+@in_a_loop
+async def test_what_probes_have_said_before_a_gap_counts_no_more(there: Places) -> None:
+    no = ProbeResult(False, "connection refused", NOW, "refused")
+    for now in (slept(minutes(60), after(seconds(0.25))), after(seconds(20))):
+        async with resting(there) as daemon:
+            daemon.reconciler.take_all({"sma": alive()})
+            daemon.reconciler.take_answer("sma", "boot-1/a", ProbeRole.LIVE, no)
+            daemon._notice_gaps(NOW, after(seconds(0.25)))
+            assert daemon.reconciler.probed["sma"].failed == 1
+            daemon._notice_gaps(NOW, now)
+            assert daemon.reconciler.probed["sma"].failed == 0
 
 
 @pytest.mark.parametrize("now", [after(seconds(0.25)), after(seconds(5)), slept(seconds(2), after(seconds(1)))])

@@ -255,7 +255,16 @@ async def test_what_cannot_be_asked_is_no_no_and_why_is_remembered(tmp_path: Pat
 
 
 @in_a_loop
-async def test_a_mistake_of_a_checker_ends_nobody_and_is_no_no(
+async def test_a_manager_that_is_gone_in_the_middle_is_no_no(tmp_path: Path) -> None:
+    machine = Machine(places_in(tmp_path), deaf={"probe agent-probe@sma.service"})
+    rig = Asked(tmp_path, spec(live=replace(COMMAND, failures=1)), machine=machine)
+    rig.see(alive())
+    await rig.looks()
+    assert rig.reconciler.probed["sma"].unasked == "cannot probe agent-probe@sma.service: the connection is gone"
+
+
+@in_a_loop
+async def test_a_mistake_of_a_checker_ends_nobody_and_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(*_: object, **__: object) -> None:
@@ -264,10 +273,11 @@ async def test_a_mistake_of_a_checker_ends_nobody_and_is_no_no(
     monkeypatch.setattr(module, "ask", broken)
     rig = Asked(tmp_path, spec(live=PROBE))
     rig.see(alive())
-    with caplog.at_level(logging.ERROR):
+    with caplog.at_level(logging.WARNING):
+        await rig.looks()
         await rig.looks()
     assert rig.reconciler.probed["sma"].unasked == "ZeroDivisionError: division by zero"
-    assert "cannot ask live probe of sma" in caplog.text
+    assert caplog.messages == ["cannot ask whether sma lives: ZeroDivisionError: division by zero"]
 
 
 # --- Left alone -------------------------------------------------------------------------------------------------------
