@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 
 from supervise.config.agent import AgentSettings
 from supervise.config.nodes import Loc
@@ -20,6 +21,8 @@ _SET_BY_SYSTEM = re.compile(
     "SUPERVISE_(?!REVISION$).*|WATCHDOG_.*|LISTEN_.*|NOTIFY_SOCKET|CREDENTIALS_DIRECTORY|INVOCATION_ID|JOURNAL_STREAM"
 )
 """All that begins with our name but the revision of an agent's code, which its owner may tell."""
+_RESENT = timedelta(seconds=5)
+"""So seldom the agents' library tells the reconciler of what has not changed."""
 _ONLY_WITH_SCHEDULE = ("deadline", "max_runtime", "catch_up")
 
 
@@ -139,6 +142,10 @@ def _heartbeat(places: Places, loc: Loc, agent: AgentSettings) -> Iterator[Probl
         late, silent = span_text(limits.late_after), span_text(limits.silent_after)
         text = f"late_after ({late}) must be shorter than silent_after ({silent})"
         yield places.problem(text, *loc, "heartbeat", at_key=True)
+    elif limits.written and limits.late_after <= _RESENT:
+        every = span_text(_RESENT)
+        text = f"an agent that is well may be late: what has not changed, its library tells every {every}"
+        yield places.problem(text, *loc, "heartbeat", warning=True)
 
 
 def _doubts(places: Places, loc: Loc, agent: AgentSettings) -> Iterator[Problem]:

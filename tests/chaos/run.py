@@ -305,10 +305,11 @@ class Run:
             time.sleep(0.2)
 
     def away(self) -> list[tuple[float, float]]:
-        """When nobody answered for too long."""
-        now = time.monotonic()
-        spans = [(begin, end or now) for begin, end in self.board.away]
-        return [(begin, end) for begin, end in spans if end - begin - self.stalled(begin, end) > seconds(AWAY)]
+        """When nobody answered for too long, from the last kill on."""
+        kills = [act.end or act.begin for act in self.host if act.deafens]
+        spans = [(begin, end or time.monotonic()) for begin, end in self.board.away]
+        since = [(max([begin, *(kill for kill in kills if begin < kill < end)]), end) for begin, end in spans]
+        return [(begin, end) for begin, end in since if end - begin - self.stalled(begin, end) > seconds(AWAY)]
 
 
 def _stays_down(fault: Fault, member: Member) -> bool:

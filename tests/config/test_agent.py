@@ -185,6 +185,15 @@ def test_late_and_silent_at_once_is_a_mistake(tmp_path: Path) -> None:
     assert "late_after (5min) must be shorter than silent_after (5min)" in mistakes(tmp_path, text)[0]
 
 
+def test_a_limit_that_a_well_agent_may_miss_is_doubtful(tmp_path: Path) -> None:
+    def doubts(late_after: str) -> list[str]:
+        text = f"agents: {{a: {{command: x, heartbeat: {{late_after: {late_after}}}}}}}"
+        return [each.text for each in loaded(tmp_path, text).warnings]
+
+    assert doubts("5s") == ["an agent that is well may be late: what has not changed, its library tells every 5s"]
+    assert doubts("6s") == []
+
+
 def test_secrets_are_references(tmp_path: Path) -> None:
     assert agent(tmp_path, "secrets: {TOKEN: 'file:keys/a b', API_KEY: encrypted:k.cred}").secrets == {
         "TOKEN": SecretSource("file", "keys/a b"),
