@@ -29,8 +29,8 @@ def facts(unit: Unit = RUNS, **more: Any) -> Facts:
 
 def row(status: str = "running", reason: str = "AsWanted", **more: Any) -> dict[str, Any]:
     said = datetime.fromtimestamp(WALL - 1, UTC).isoformat()
-    plain = {"status": status, "reason": reason, "pid": 70, "phase": "active", "message": "", "last_heartbeat": said}
-    return {**plain, **more}
+    plain = {"status": status, "reason": reason, "pid": 70, "phase": "active", "restarts": 0, "message": ""}
+    return {**plain, "last_heartbeat": said, **more}
 
 
 def down(status: str, reason: str, phase: str = "inactive") -> dict[str, Any]:
@@ -49,6 +49,7 @@ LIES: dict[str, tuple[dict[str, Any], Facts, dict[str, Any], str]] = {
     "a stopped agent is shown running": (row(), facts(REST), {"stopped": True}, ROW),
     "the PID of a dead process": (row(pid=69), facts(), {}, ROW),
     "no PID of one that runs": (row(pid=None), facts(), {}, ROW),
+    "it has not been restarted": (row(restarts=0), facts(replace(RUNS, restarts=2)), {}, ROW),
     "another phase": (row(phase="inactive"), facts(), {}, ROW),
     "a held agent is shown running": (row(), facts(held=990.0), {}, ROW),
     "a held agent that rests is shown as stopped by somebody": (

@@ -1,6 +1,6 @@
 """What may be said of an agent, given what is true of it. Pure, and written from the documents, not from the code.
 
-A row has to say one of the words that fit, the PID and the phase that systemd has, and to name every copy.
+A row has to say one of the words that fit, the PID, phase and restarts that systemd has, and to name every copy.
 """
 
 from __future__ import annotations
@@ -85,6 +85,8 @@ def _complaints(row: Row, facts: Facts, known: Known, wall: float) -> Iterator[C
         yield Complaint(f"says PID {row['pid']}, true is {pid}")
     if row["phase"] != facts.unit.phase:
         yield Complaint(f"says phase {row['phase']}, true is {facts.unit.phase}")
+    if facts.unit.phase == "active" and row["restarts"] != facts.unit.restarts:
+        yield Complaint(f"counts {row['restarts']} restarts, true are {facts.unit.restarts}")
     if said in (DUPLICATE, HIDDEN_PROCESS):
         yield from _copies(row["message"], facts.outside)
     if said == AS_WANTED and known.kind.beats and known.silent is None:
