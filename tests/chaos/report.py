@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,8 @@ from tests.chaos.limits import LIMITS
 from tests.chaos.oracle import Wrong
 from tests.chaos.run import Result
 
-LONGEST = 5
+LONGEST, MOST_REASONS = 5, 6
+NUMBERS = re.compile(r"[0-9]+")
 ROW = "{:28} {:>6} {:>6} {:>7} {:>9} {:>9} {:>9}"
 
 
@@ -28,7 +30,10 @@ def _lines(result: Result, command: str) -> Iterator[str]:
         yield _row(fault, done[fault], void[fault], [one for one in result.oracle.wrongs if one.fault == fault])
     yield _row("all", sum(done.values()), sum(void.values()), result.oracle.wrongs)
     yield ""
-    yield "How long rows were untrue after the truth had changed; `void`: nothing was there to do it to."
+    yield "How long rows were untrue after the truth had changed; `void`: it came to nothing, which was mostly for:"
+    reasons = Counter((act.fault, NUMBERS.sub("N", act.void)) for act in result.acts if act.void)
+    for (fault, why), count in reasons.most_common(MOST_REASONS):
+        yield f"  {count:4} × {fault}: {why}"
     away = [end - begin for begin, end in result.board.away if end is not None]
     yield f"Nobody answered {len(away)} times, for {max(away, default=0):.2f} s at most."
     load = statistics.mean(result.loads or [0])
