@@ -5,6 +5,7 @@ Looked at every two seconds, so an unchanged disk must cost next to nothing: one
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -38,7 +39,9 @@ class Disk:
     masked: frozenset[str] = frozenset()
     edited: frozenset[str] = frozenset()
     """Agents whose drop-in is not as we wrote it, or gone."""
-    stamps: Mapping[Path, Stamp] = field(default_factory=dict)
+    watched: tuple[str, ...] = ()
+    """The agents' drop-ins and their folders: made once, since there are many and a Path of each is dear."""
+    stamps: Mapping[str, Stamp] = field(default_factory=dict)
     noticed: Mapping[str, Hold] = field(default_factory=dict)
     """The holds of the last `look`; `holds` may be newer (`with_holds`), and the next look has to tell of those too."""
 
@@ -55,15 +58,15 @@ class Disk:
 
 def look(places: Places, before: Disk) -> tuple[Disk, frozenset[str]]:
     """The disk now, and the agents of which something changed. The same object, if nothing did."""
-    found = dict(_stamps(places, before))
+    found = _stamps(places, before)
     if found == before.stamps:
         return before, frozenset()
     moved = _moved(found, before.stamps)
     now = before
-    if any(places.manifests in (path, path.parent) or places.manifests.parent == path for path in moved):
+    if any(_tells_what_is_installed(path, places) for path in moved):
         now = _installed(places, now)
     # A stamp is older than what was read: a file that is written meanwhile is read again.
-    stamps = {path: found.get(path, stamp) for path, stamp in _stamps(places, now)}
+    stamps = {path: found.get(path, stamp) for path, stamp in _stamps(places, now).items()}
     moved = _moved(stamps, before.stamps)
     holds = read_holds(places)
     now = replace(
@@ -85,7 +88,8 @@ def look_anew(places: Places, before: Disk) -> tuple[Disk, frozenset[str]]:
 
 def with_holds(places: Places, disk: Disk) -> Disk:
     """The disk with the holds of this moment: they are read in each pass that may start something."""
-    if _stamp(places.holds) == disk.stamps.get(places.holds, NOTHING):
+    holds = str(places.holds)
+    if _stamp(holds) == disk.stamps.get(holds, NOTHING):
         return disk
     return replace(disk, holds=read_holds(places))
 
@@ -98,48 +102,56 @@ def _installed(places: Places, before: Disk) -> Disk:
     found = tuple(sorted((*found, *kept), key=lambda one: one.project))
     boot = boot_id()
     runs = {name: mark for one in found for name, mark in one.runs.items()}
+    specs = {spec.name: spec for one in found for spec in one.agents}
     return replace(
         before,
         manifests=found,
         damaged=damaged,
-        specs={spec.name: spec for one in found for spec in one.agents},
+        specs=specs,
+        watched=tuple(path for name in specs for path in (_folder(places, name), _drop_in(places, name))),
         settled=frozenset(name for name, mark in runs.items() if mark.boot != boot),
         marks={name: mark.since for name, mark in runs.items() if mark.boot == boot},
     )
 
 
-def _moved(stamps: Mapping[Path, Stamp], before: Mapping[Path, Stamp]) -> set[Path]:
+def _moved(stamps: Mapping[str, Stamp], before: Mapping[str, Stamp]) -> set[str]:
     return {path for path in {*stamps, *before} if stamps.get(path) != before.get(path)}
 
 
-def _stamps(places: Places, disk: Disk) -> Iterator[tuple[Path, Stamp]]:
-    yield places.manifests, _stamp(places.manifests)
-    yield places.manifests.parent, _stamp(places.manifests.parent)
-    for file in () if hidden(places) else sorted(places.manifests.glob("*.json")):
-        yield file, _stamp(file)
-    for path in (places.holds, places.units, places.units / "supervise.target.wants"):
-        yield path, _stamp(path)
-    for name in disk.specs:
-        folder = places.units / f"{unit_name(name)}.d"
-        yield folder, _stamp(folder)
-        yield folder / DROP_IN, _stamp(folder / DROP_IN)
+def _stamps(places: Places, disk: Disk) -> dict[str, Stamp]:
+    manifests = () if hidden(places) else sorted(places.manifests.glob("*.json"))
+    folders = (places.manifests, places.manifests.parent, places.holds, places.units)
+    few = map(str, (*folders, places.units / "supervise.target.wants", *manifests))
+    return {path: _stamp(path) for path in (*few, *disk.watched)}
 
 
-def _stamp(path: Path) -> Stamp:
+def _stamp(path: str) -> Stamp:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116  # a Path would take twice as long, a thousand times every two seconds
     except OSError:
         return NOTHING
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _edited(places: Places, now: Disk, before: Disk, moved: set[Path]) -> Iterator[str]:
+def _tells_what_is_installed(path: str, places: Places) -> bool:
+    return Path(path) in (places.manifests, places.manifests.parent) or Path(path).parent == places.manifests
+
+
+def _folder(places: Places, name: str) -> str:
+    return f"{places.units}/{unit_name(name)}.d"
+
+
+def _drop_in(places: Places, name: str) -> str:
+    return f"{_folder(places, name)}/{DROP_IN}"
+
+
+def _edited(places: Places, now: Disk, before: Disk, moved: set[str]) -> Iterator[str]:
     for name in now.specs:
-        file = places.units / f"{unit_name(name)}.d" / DROP_IN
+        file = _drop_in(places, name)
         if file not in moved and name in before.specs:
             if name in before.edited:
                 yield name
-        elif _is_edited(file):
+        elif _is_edited(Path(file)):
             yield name
 
 
@@ -151,12 +163,11 @@ def _is_edited(file: Path) -> bool:
     return marker(content) is None or edited(content)
 
 
-def _touched(before: Disk, now: Disk, places: Places, moved: set[Path]) -> frozenset[str]:
+def _touched(before: Disk, now: Disk, places: Places, moved: set[str]) -> frozenset[str]:
     """Agents of which something changed, but for what is new or gone: that is seen by who holds the specs."""
     names = {name for name in {*before.specs, *now.specs} if before.specs.get(name) != now.specs.get(name)}
     names |= {name for name in {*before.noticed, *now.holds} if before.noticed.get(name) != now.holds.get(name)}
-    folders = {one: places.units / f"{unit_name(one)}.d" for one in now.specs}
-    names |= {one for one, folder in folders.items() if folder in moved or folder / DROP_IN in moved}
+    names |= {one for one in now.specs if _folder(places, one) in moved or _drop_in(places, one) in moved}
     for unit in (before.enabled ^ now.enabled) | (before.masked ^ now.masked):
         names.add(unit.removeprefix("agent@").rpartition(".")[0])
     names |= {name for name in now.marks if before.marks.get(name) != now.marks[name]}
