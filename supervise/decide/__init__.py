@@ -67,6 +67,8 @@ UNSEEN = timedelta(seconds=5)
 COARSE = timedelta(seconds=5)
 """A newer heartbeat alone is worth a new row only so often, or three times per watchdog interval if that is sooner."""
 REASON = attrgetter("observed_reason")
+SEEN = timedelta(seconds=30)
+"""The same of an agent that gives no sign itself: that it was seen active once more is told by the row as it stands."""
 FIGURES = ("updated_at", "last_heartbeat", "cpu", "memory", "tasks")
 """What changes in a row all the time, and is worth a new one only now and then."""
 FACTS = tuple(one.name for one in fields(StatusRow) if one.name not in FIGURES)
@@ -170,7 +172,7 @@ def _is_known(last: StatusRow, said: Mapping[str, Any], case: Case, unit: UnitSt
     """Whether nothing is new that would be worth a row."""
     if SAID(said) != KNOWN(last) or moved(last, _figures(case, unit, last)):
         return False
-    return not _worth_it(last.last_heartbeat, said["last_heartbeat"], unit.watchdog if unit else None)
+    return not _worth_it(last.last_heartbeat, said["last_heartbeat"], _coarseness(said["source"], unit))
 
 
 def _said(
@@ -304,8 +306,14 @@ def _figures(case: Case, unit: UnitState | None, last: StatusRow | None) -> Figu
     return case.seen.usage or (last if last and last.incarnation == unit.incarnation else NO_FIGURES)
 
 
-def _worth_it(old: datetime | None, new: datetime | None, watchdog: timedelta | None) -> bool:
-    return new is not None and (old is None or abs(new - old) >= min(COARSE, watchdog / 3 if watchdog else COARSE))
+def _coarseness(source: Source | None, unit: UnitState | None) -> timedelta:
+    if source is Source.OBSERVED:
+        return SEEN
+    return min(COARSE, unit.watchdog / 3) if unit and unit.watchdog else COARSE
+
+
+def _worth_it(old: datetime | None, new: datetime | None, coarseness: timedelta) -> bool:
+    return new is not None and (old is None or abs(new - old) >= coarseness)
 
 
 def _events(last: StatusRow | None, row: StatusRow, case: Case, unit: UnitState | None) -> tuple[Event, ...]:

@@ -485,19 +485,19 @@ def test_the_last_heartbeat_is_the_newer_of_ping_and_beat() -> None:
 
 def test_of_an_agent_that_gives_no_sign_it_is_when_it_was_last_seen_active() -> None:
     host = running()
-    host.sees(alive(), at=after(seconds(5)))
-    assert (host.row().last_heartbeat, host.row().source) == (NOON + seconds(5), Source.OBSERVED)
-    host.sees(alive(phase=Phase.STOPPING), at=after(seconds(10)))
-    assert (host.row().last_heartbeat, host.row().source) == (NOON + seconds(5), Source.OBSERVED)
+    host.sees(alive(), at=after(seconds(30)))
+    assert (host.row().last_heartbeat, host.row().source) == (NOON + seconds(30), Source.OBSERVED)
+    host.sees(alive(phase=Phase.STOPPING), at=after(seconds(70)))
+    assert (host.row().last_heartbeat, host.row().source) == (NOON + seconds(30), Source.OBSERVED)
 
 
 def test_the_last_heartbeat_does_not_go_back_to_an_older_sign() -> None:
     host = running()
-    host.sees(alive(), at=after(seconds(9)))
-    host.sees(alive(last_ping=MONO + seconds(2), status_text="a"), at=after(seconds(10)))
-    assert (host.row().last_heartbeat, host.row().source) == (NOON + seconds(9), Source.OBSERVED)
-    host.sees(alive(last_ping=MONO + seconds(20)), at=after(seconds(20)))
-    assert (host.row().last_heartbeat, host.row().source) == (NOON + seconds(20), Source.PING)
+    host.sees(alive(), at=after(seconds(39)))
+    host.sees(alive(last_ping=MONO + seconds(2), status_text="a"), at=after(seconds(40)))
+    assert (host.row().last_heartbeat, host.row().source) == (NOON + seconds(39), Source.OBSERVED)
+    host.sees(alive(last_ping=MONO + seconds(50)), at=after(seconds(50)))
+    assert (host.row().last_heartbeat, host.row().source) == (NOON + seconds(50), Source.PING)
 
 
 def test_a_last_heartbeat_that_lies_in_the_future_gives_way() -> None:
@@ -524,6 +524,12 @@ def test_a_newer_heartbeat_alone_is_a_row_only_now_and_then(watchdog: timedelta 
     assert host.sees(soon, at=after(coarse)).rows == {}
     late = alive(watchdog=watchdog, last_ping=MONO + coarse)
     assert host.sees(late, at=after(coarse)).rows["sma"].last_heartbeat == NOON + coarse
+
+
+def test_that_it_was_seen_once_more_is_a_row_only_each_half_minute() -> None:
+    host = running()
+    assert host.sees(at=after(seconds(30) - MOMENT)).rows == {}
+    assert host.sees(at=after(seconds(30))).rows["sma"].last_heartbeat == NOON + seconds(30)
 
 
 def test_the_first_heartbeat_is_a_row() -> None:

@@ -59,7 +59,7 @@ def test_noise_is_not_worth_a_row() -> None:
 def test_a_row_that_is_written_anyway_has_the_newest_figures() -> None:
     host = Host(spec())
     taking(host, usage())
-    host.sees(Observation(alive(), frozenset(), (), usage=usage(0.51)), at=after(seconds(10)))
+    host.sees(Observation(alive(), frozenset(), (), usage=usage(0.51)), at=after(seconds(31)))
     assert host.row().cpu == 0.51
 
 
