@@ -26,7 +26,7 @@ from supervise.places import Places
 from supervise.reconcile import disk, journaling, orders
 from supervise.reconcile.acting import Acting
 from supervise.reconcile.alerting import Alerting
-from supervise.reconcile.following import Following
+from supervise.reconcile.following import SOONEST_PING, Following
 from supervise.reconcile.host import STOPPED, troubles
 from supervise.reconcile.metering import Metering
 from supervise.reconcile.metrics import Metrics
@@ -262,7 +262,8 @@ class Daemon:
             await self.following.look_at_drift(changed)
             self._touched -= changed
             changed |= await self.following.look_at_requirements()
-        changed |= await self.following.look_at_pings(now.monotonic)
+        if self._is_due("pings", SOONEST_PING, now):
+            changed |= await self.following.look_at_pings(now.monotonic)
         if self._is_due("signs", SIGNS, now):
             changed |= self._beaten
             self._beaten = set()

@@ -26,6 +26,9 @@ LATEST_PING = timedelta(seconds=10)
 """How often an agent's pings are asked for: three times per watchdog interval, within these bounds."""
 YOUNG = timedelta(minutes=2)
 """An agent that has run for so long without arming a watchdog will hardly do so any more."""
+FIRST_QUESTION = timedelta(seconds=2)
+RARER = 4
+"""Until then it is asked whether it has, the more rarely the older it is: each time it is older by a part in so many."""
 Connect = Callable[[Places], AbstractAsyncContextManager[Platform]]
 
 
@@ -139,8 +142,8 @@ class Following:
             return False
         since_asked = now - self._asked_at.get(name, timedelta())
         if state.watchdog is None:
-            young = state.started_monotonic is not None and now - state.started_monotonic < YOUNG
-            return young and since_asked >= LATEST_PING / 5
+            age = YOUNG if state.started_monotonic is None else now - state.started_monotonic
+            return age < YOUNG and since_asked >= max(FIRST_QUESTION, age / RARER)
         often = min(max(state.watchdog / 3, SOONEST_PING), LATEST_PING)
         beat = self._reconciler.beats.get(name)
         if beat and now - beat.at.monotonic < often:
