@@ -32,6 +32,7 @@ REMEDY = "supervise/decide/remedy.py"
 HEALTH = "supervise/decide/health.py"
 PRESETS = "supervise/decide/presets.py"
 USAGE = "supervise/decide/usage.py"
+SIGNS = "supervise/decide/signs.py"
 OUTDATED = "supervise/decide/outdated.py"
 EVENTS = "supervise/decide/events.py"
 PROBES = "supervise/decide/probes.py"
@@ -59,7 +60,7 @@ TESTS = {
 
 MUTATIONS = (
     Mutation(HEART, "UNSEEN = timedelta(seconds=5)", "UNSEEN = timedelta(seconds=6)"),
-    Mutation(HEART, "COARSE = timedelta(seconds=5)", "COARSE = timedelta(seconds=6)"),
+    Mutation(SIGNS, "COARSE = timedelta(seconds=5)", "COARSE = timedelta(seconds=6)"),
     Mutation(HEART, "MASS = 0.3", "MASS = 0.4"),
     Mutation(HEART, "FEWEST = 3", "FEWEST = 4"),
     Mutation(HEART, "count >= FEWEST", "count > FEWEST"),
@@ -71,10 +72,13 @@ MUTATIONS = (
     Mutation(HEART, "if (shared, cut) != (before, cut_before):", "if shared != before:"),
     Mutation(HEART, "reason is Reason.SILENT and Reason.SILENT in shared", "reason is Reason.SILENT and False"),
     Mutation(HEART, "acting=seen.acting", "acting=False"),
-    Mutation(HEART, "SEEN = timedelta(seconds=30)", "SEEN = timedelta(seconds=31)"),
-    Mutation(HEART, "abs(new - old) >= coarseness", "abs(new - old) > coarseness"),
-    Mutation(HEART, "if source is Source.OBSERVED:", "if False:"),
-    Mutation(HEART, "watchdog / 3", "watchdog / 2"),
+    Mutation(SIGNS, "SEEN = timedelta(seconds=30)", "SEEN = timedelta(seconds=31)"),
+    Mutation(SIGNS, ">= _coarseness(", "> _coarseness("),
+    Mutation(SIGNS, "if source is Source.OBSERVED:", "if False:"),
+    Mutation(SIGNS, "before is None or", ""),
+    Mutation(SIGNS, "row.observed_reason is not Reason.AS_WANTED", "False"),
+    Mutation(SIGNS, "beat.activity and beat.activity !=", "beat.activity !="),
+    Mutation(SIGNS, "watchdog / 3", "watchdog / 2"),
     Mutation(HEART, "in (Phase.RESTARTING, Phase.FAILED) and not", "in (*DOWN, Phase.RESTARTING) and not"),
     Mutation(HEART, "Phase.FAILED) and not unit.by_request", "Phase.FAILED)"),
     Mutation(HEART, "if unit.phase is Phase.QUEUED:", "if False:"),

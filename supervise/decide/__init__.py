@@ -39,6 +39,7 @@ from supervise.decide.outdated import outdated_by, with_loaded
 from supervise.decide.past import fold
 from supervise.decide.probes import last_call
 from supervise.decide.remedy import REMEDIES, concluded, remedy
+from supervise.decide.signs import is_worth_a_row
 from supervise.decide.usage import Figures, moved
 from supervise.model import (
     FOREVER,
@@ -64,11 +65,7 @@ __all__ = ["AS_WANTED", "FULL", "Case", "Verdict", "concluded", "copies", "decid
 
 UNSEEN = timedelta(seconds=5)
 """So long the last row stands while the platform cannot be asked."""
-COARSE = timedelta(seconds=5)
-"""A newer heartbeat alone is worth a new row only so often, or three times per watchdog interval if that is sooner."""
 REASON = attrgetter("observed_reason")
-SEEN = timedelta(seconds=30)
-"""The same of an agent that gives no sign itself: that it was seen active once more is told by the row as it stands."""
 FIGURES = ("updated_at", "last_heartbeat", "cpu", "memory", "tasks")
 """What changes in a row all the time, and is worth a new one only now and then."""
 FACTS = tuple(one.name for one in fields(StatusRow) if one.name not in FIGURES)
@@ -172,7 +169,8 @@ def _is_known(last: StatusRow, said: Mapping[str, Any], case: Case, unit: UnitSt
     """Whether nothing is new that would be worth a row."""
     if SAID(said) != KNOWN(last) or moved(last, _figures(case, unit, last)):
         return False
-    return not _worth_it(last.last_heartbeat, said["last_heartbeat"], _coarseness(said["source"], unit))
+    watchdog = unit.watchdog if unit else None
+    return not is_worth_a_row(last.last_heartbeat, said["last_heartbeat"], said["source"], watchdog)
 
 
 def _said(
@@ -304,16 +302,6 @@ def _figures(case: Case, unit: UnitState | None, last: StatusRow | None) -> Figu
     if unit.pid is None:
         return NO_FIGURES
     return case.seen.usage or (last if last and last.incarnation == unit.incarnation else NO_FIGURES)
-
-
-def _coarseness(source: Source | None, unit: UnitState | None) -> timedelta:
-    if source is Source.OBSERVED:
-        return SEEN
-    return min(COARSE, unit.watchdog / 3) if unit and unit.watchdog else COARSE
-
-
-def _worth_it(old: datetime | None, new: datetime | None, coarseness: timedelta) -> bool:
-    return new is not None and (old is None or abs(new - old) >= coarseness)
 
 
 def _events(last: StatusRow | None, row: StatusRow, case: Case, unit: UnitState | None) -> tuple[Event, ...]:

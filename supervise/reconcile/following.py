@@ -28,7 +28,7 @@ YOUNG = timedelta(minutes=2)
 """An agent that has run for so long without arming a watchdog will hardly do so any more."""
 FIRST_QUESTION = timedelta(seconds=2)
 RARER = 4
-"""Until then it is asked whether it has, the more rarely the older it is: each time it is older by a part in so many."""
+"""Until then it is asked whether it has, at first so soon, then each time its age has grown by a part in so many."""
 Connect = Callable[[Places], AbstractAsyncContextManager[Platform]]
 
 

@@ -19,6 +19,7 @@ from supervise.decide import concluded, decide
 from supervise.decide.events import action_event, doubt_event, order_event, told_of_host
 from supervise.decide.judge import DOWN
 from supervise.decide.presets import Choices, Weights, by_agent, renamed
+from supervise.decide.signs import is_due, is_urgent
 from supervise.decide.usage import moved
 from supervise.model import (
     Action,
@@ -42,6 +43,7 @@ from supervise.model import (
     ProbeRole,
     Process,
     ProcessId,
+    Reason,
     Requirement,
     Scope,
     Status,
@@ -106,6 +108,8 @@ class Reconciler:
         """Agents by the PID of their main process, for a while also of the one before."""
         self._gone: dict[int, timedelta] = {}
         self._observed: dict[str, Observation] = {}
+        self._owed: dict[str, None] = {}
+        """Agents of whom nothing is new but words, and that they live; the first has waited longest."""
         self._dependents: dict[str, set[str]] = {}
         self._moved: dict[str, timedelta] = {}
         """When each unit last changed: what was seen of its processes before that is no longer so."""
@@ -176,11 +180,26 @@ class Reconciler:
         return names
 
     def take_beat(self, name: str, beat: Beat) -> bool:
-        """Whether it says anything but that the agent lives."""
+        """Whether it is to be decided about at once; else it is `owed` a look."""
         known = self.beats.get(name)
         self.beats[name] = beat = since_when(known, beat)
-        self._observe(name)
-        return known is None or replace(known, at=beat.at) != beat
+        if seen := self._observed.get(name):
+            self._observed[name] = replace(seen, beat=beat)
+        if is_urgent(known, beat):
+            return True
+        self._owed.setdefault(name)
+        return False
+
+    def owed(self, most: int) -> set[str]:
+        """Whose beats are worth a row by now: all whose rows tell of trouble, of the others the first so many."""
+        due = [name for name in self._owed if self._is_due(name)]
+        well = [name for name in due if name in self.rows and self.rows[name].observed_reason is Reason.AS_WANTED]
+        self._owed = dict.fromkeys(well[most:])
+        return {*due} - {*self._owed}
+
+    def _is_due(self, name: str) -> bool:
+        state, beat = self.states.get(name), self.beats.get(name)
+        return beat is not None and is_due(self.rows.get(name), beat, state.watchdog if state else None)
 
     def unasked(self) -> Iterator[tuple[str, str]]:
         """Agents of which a probe could not be put, and why."""

@@ -111,11 +111,50 @@ async def test_a_change_of_status_is_a_sample_and_a_change_of_anything_else_is_n
 
 
 @in_a_loop
-async def test_a_beat_that_says_only_that_the_agent_lives_is_no_news(tmp_path: Path) -> None:
+async def test_only_a_beat_that_may_change_how_the_agent_is_is_decided_about_at_once(tmp_path: Path) -> None:
     rig = Rig(tmp_path, spec())
     said = [rig.reconciler.take_beat("sma", beat(after(seconds(n)), activity=text)) for n, text in enumerate("aabb")]
-    assert said == [True, False, True, False]
+    assert said == [True, False, False, False]
     assert rig.reconciler.beats["sma"].changed == after(seconds(2)).monotonic
+    assert rig.reconciler.take_beat("sma", beat(after(seconds(5)), activity="b", error="it burns"))
+
+
+@in_a_loop
+async def test_what_an_agent_says_is_owed_a_row_until_it_is_decided_about(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, spec())
+    rig.see(alive())
+    assert rig.reconciler.owed(9) == set()
+    for n, text in enumerate("ab"):
+        rig.reconciler.take_beat("sma", beat(after(seconds(n)), activity=text))
+    rig.reconciler.run_pass(rig.reconciler.owed(9))
+    assert rig.reconciler.rows["sma"].last_activity == "b"
+    rig.reconciler.take_beat("sma", beat(after(seconds(2)), activity="b"))
+    assert rig.reconciler.owed(9) == set()
+
+
+@in_a_loop
+async def test_who_has_been_owed_a_row_for_longest_gets_it_first(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, *map(spec, "abc"))
+    rig.see(*(alive(name=name) for name in "abc"))
+    for text in ("one", "two"):
+        for name in "cba":
+            rig.reconciler.take_beat(name, beat(activity=text))
+    assert rig.reconciler.owed(2) == {"c", "b"}
+    rig.reconciler.take_beat("c", beat(activity="three"))
+    assert rig.reconciler.owed(1) == {"a"}
+    assert rig.reconciler.owed(9) == {"c"}
+
+
+@in_a_loop
+async def test_whose_row_tells_of_trouble_waits_for_nobody(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, *map(spec, "abc"))
+    rig.see(*(alive(name=name) for name in "abc"))
+    for name in "abc":
+        rig.reconciler.take_beat(name, beat(activity="one"))
+        rig.reconciler.take_beat(name, beat(activity="two"))
+    rig.reconciler.rows["c"] = replace(rig.reconciler.rows["c"], observed_reason=Reason.LATE)
+    assert rig.reconciler.owed(1) == {"a", "c"}
+    assert rig.reconciler.owed(1) == {"b"}
 
 
 # --- What a person wants ----------------------------------------------------------------------------------------------
