@@ -68,6 +68,8 @@ class Beats:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.socket = sock
         self.refused = Refused()
+        self.taken = 0
+        """Datagrams that were read, accepted or not."""
         self._main = main
         self._stranger = stranger
         self._budgets: dict[int, tuple[float, float]] = {}
@@ -81,6 +83,7 @@ class Beats:
                 content, ancillary, flags, _ = self.socket.recvmsg(LONGEST, ANCILLARY)
             except OSError:  # nothing more there
                 return said, False
+            self.taken += 1
             if found := self._accepted(content, ancillary, flags, now):
                 said.append(found)
         return said, True

@@ -66,8 +66,9 @@ STALL = timedelta(seconds=5)
 """A tick that comes so late was not late by itself: the machine, or this process, stood still."""
 RESUME = timedelta(seconds=2)
 """So much more on the clock that counts through suspends means that there was one."""
-PAUSE_AFTER_FLOOD = 0.02
-"""Seconds in which a flooded agent socket is left alone, which bounds what a flood can cost."""
+GATHER = 0.02
+"""Seconds in which beats are gathered once they come faster than that: to wake up costs more than to read one. After a
+flood too, which bounds what it can cost."""
 FLOOD_TOLD = timedelta(minutes=1)
 
 
@@ -106,6 +107,7 @@ class Daemon:
         self._metrics_listen = metrics_listen
         self._server = Server(self._answer)
         self._beats = Beats(agent, main=self.reconciler.mains.get, stranger=self.scanning.suspect)
+        self._heard_at = 0.0
         self._flood_told: timedelta | None = None
         self._trouble: Trouble | None = None
         self._told = ""
@@ -353,9 +355,27 @@ class Daemon:
     # --- Beats --------------------------------------------------------------------------------------------------------
 
     def _listen_to_agents(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.add_reader(self._beats.socket, self._hear, loop)
+        loop.add_reader(self._beats.socket, self._heard, loop)
 
-    def _hear(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _heard(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Something has come. Where it comes thick and fast, it is waited for no more but looked for."""
+        before, self._heard_at = self._heard_at, loop.time()
+        flooded = self._hear()
+        if flooded or self._heard_at - before < GATHER:
+            loop.remove_reader(self._beats.socket)
+            loop.call_later(GATHER, self._look_for_beats, loop)
+
+    def _look_for_beats(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Until once nothing has come meanwhile."""
+        before = self._beats.taken
+        self._hear()
+        if self._beats.taken == before:
+            self._listen_to_agents(loop)
+        else:
+            loop.call_later(GATHER, self._look_for_beats, loop)
+
+    def _hear(self) -> bool:
+        """Take what has come; whether it was a flood."""
         now = clock.now()
         said, flooded = self._beats.read(now)
         news = {one.name for one in said if self.reconciler.take_beat(one.name, one.beat)}
@@ -363,9 +383,8 @@ class Daemon:
         if news:
             self.reconciler.run_pass(news)
         if flooded:
-            loop.remove_reader(self._beats.socket)
-            loop.call_later(PAUSE_AFTER_FLOOD, self._listen_to_agents, loop)
             self._notice_flood(now)
+        return flooded
 
     def _notice_flood(self, now: Instant) -> None:
         """Beats may have been lost, so nobody's silence counts; told once a minute, with the loudest sender."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -290,6 +291,30 @@ async def test_who_keeps_things_longer_than_the_calendar_is_keeps_all(
         long = timedelta(days=3000 * 365)
         asked = await pruned(daemon, monkeypatch, ReconcilerSettings(events_for=long, samples_for=long))
         assert set(asked.values()) == {datetime.min.replace(tzinfo=UTC)}
+
+
+# --- Beats ------------------------------------------------------------------------------------------------------------
+
+
+def say(there: Places, *turns: int) -> None:
+    """As an agent does, and as fast as it is read."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as agent:
+        agent.connect(str(there.agent_socket))
+        for turn in turns:
+            agent.send(f'{{"agent": "sma", "activity": "turn {turn}"}}'.encode())
+
+
+@in_a_loop
+async def test_beats_are_taken_one_by_one_thick_and_fast_and_one_by_one_again(there: Places) -> None:
+    async with resting(there) as daemon:
+        daemon.reconciler.mains[os.getpid()] = "sma"
+        loop = asyncio.get_running_loop()
+        daemon._listen_to_agents(loop)
+        for turns in ([1], range(2, 33), [33], [34]):
+            await asyncio.to_thread(say, there, *turns)
+            await until(lambda turns=turns: daemon.reconciler.tally.beats == turns[-1])  # type: ignore[misc]
+        assert daemon.reconciler.beats["sma"].activity == "turn 34"
+        await until(lambda: loop.remove_reader(daemon._beats.socket))  # it waits for the next one
 
 
 # --- Floods -----------------------------------------------------------------------------------------------------------
