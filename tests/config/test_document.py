@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -73,11 +72,9 @@ def test_a_merged_value_is_marked_where_it_was_written(tmp_path: Path) -> None:
 def test_a_billion_laughs_are_stopped_at_once() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    began = time.monotonic()
     assert problems("\n".join(lines)) == [
         "5:45 the document has more than 100,000 values once its aliases are expanded"
     ]
-    assert time.monotonic() - began < 1
 
 
 def test_a_billion_merges_are_stopped_at_once() -> None:

@@ -162,7 +162,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 async def test_however_slowly_it_drips_it_ends_within_its_time(serve: Serve) -> None:
     begin = time.monotonic()
     result = await said(serve, timeout=SOON, expect="well")
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 10
     assert (result.ok, result.detail, result.network_error) == (False, "no answer within 0.2 s", "timeout")
 
 

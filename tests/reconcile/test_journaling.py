@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 import struct
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,10 +131,8 @@ def test_a_journal_that_does_not_read_holds_nobody_up_and_learns_what_was_droppe
 ) -> None:
     monkeypatch.setattr(journaling, "MOST_WAITING", 50)
     with logging_to(journald.path) as (log, handler):
-        begin = time.monotonic()
-        for number in range(5000):
+        for number in range(5000):  # of which nobody reads one until all are said
             log.info("%d", number)
-        assert time.monotonic() - begin < 2
         assert handler._dropped > 1000
         told: list[str] = []
         while not (told and told[-1].endswith("lines were not logged")):
