@@ -11,9 +11,10 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
+from supervise import clock
 from supervise.control.informing import ByControl, Inform
 from supervise.decide import copies, decide
 from supervise.errors import ExitCode, SuperviseError
@@ -279,7 +280,7 @@ class Manager:
         self, specs: Sequence[AgentSpec], *, reason: str, by: str | None = None, tell: Progress
     ) -> list[Result]:
         """Forbid to run, then stop. The hold is there first, so nothing starts in between."""
-        at = datetime.now(UTC)
+        at = clock.now().wall
         for spec in specs:
             write_hold(self.places, Hold(spec.name, reason, by or asker(), at))
         await self.tell_of("hold", specs, IntentKind.STOP, reason=reason)

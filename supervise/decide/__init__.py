@@ -148,7 +148,8 @@ def _agent(
     if not same or past.seen_since is None:
         case = replace(case, past=replace(case.past, seen_since=now.monotonic))
     if verdict.reason is Reason.DEPENDENCY_STOPPED and not case.past.stopped_with:
-        case = replace(case, past=replace(case.past, stopped_with=stopped_with(case, case.unit)))
+        case = _stopped_with_another(case, world)
+        verdict = judge(case)
     unit = case.unit if seen.unit else None
     curable = unit is not None and verdict.reason in REMEDIES and not _is_spared(verdict, case, shared, cut)
     todo = remedy(verdict, case, unit) if unit and curable else None
@@ -157,6 +158,16 @@ def _agent(
     events = () if row is last else _events(last, row, case, unit)
     wake = min(_moments(case, unit, row, todo.wake_at if todo else None), default=None)
     return _Decided(row, events, todo.action if todo else None, wake)
+
+
+def _stopped_with_another(case: Case, world: World) -> Case:
+    """The case that remembers with what it was stopped, and whether no person had stopped that."""
+    other = stopped_with(case, case.unit)
+    name = next((name for name, seen in world.observed.items() if seen.unit and seen.unit.unit == other), "")
+    row, unit = world.rows.get(name), world.observed[name].unit if name else None
+    out_of_service = bool(row and row.past.quarantined) or bool(unit and unit.gave_up)
+    tried_again = bool(row and row.past.half_open) and bool(unit and unit.phase is Phase.ACTIVE)
+    return replace(case, past=replace(case.past, stopped_with=other, left_alone=out_of_service or tried_again))
 
 
 def _is_spared(verdict: Verdict, case: Case, shared: Collection[Reason], cut: Collection[str]) -> bool:

@@ -18,6 +18,7 @@ from supervise.model import (
     Beat,
     BeatStatus,
     Cause,
+    Ending,
     Hold,
     HostFacts,
     Instant,
@@ -43,6 +44,8 @@ DEATHS = {
     Cause.NO_READINESS: Reason.START_TIMEOUT,
     Cause.EXEC_FAILED: Reason.EXEC_FAILED,
 }
+REFUSALS = (Cause.CONDITION, Cause.ASSERTION, Cause.DEPENDENCY)
+"""Why a start was refused: they come after an end, and say nothing of it."""
 NOTHING = Past()
 NO_HOST = HostFacts()
 AS_WANTED = "It runs as wanted."
@@ -108,10 +111,10 @@ def judge(case: Case) -> Verdict:
 
 
 def remembered(unit: UnitState, past: Past) -> UnitState:
-    """A unit that is down and of which its manager has kept nothing, with the ending that we have seen."""
-    if past.ending is None or unit.phase is not Phase.INACTIVE or unit.started_at:
-        return unit
+    """A unit that is down with the ending that we have seen, where its manager has kept nothing of that."""
     end = past.ending
+    if end is None or unit.phase is not Phase.INACTIVE or not (unit.started_at is None or was_reset(unit, end)):
+        return unit
     return replace(
         unit,
         by_request=end.by_request,
@@ -119,9 +122,16 @@ def remembered(unit: UnitState, past: Past) -> UnitState:
         started_at=end.started_at,
         started_monotonic=end.started_monotonic,
         ended_at=end.ended_at,
-        cause=unit.cause or end.cause,
+        cause=unit.cause if unit.cause in REFUSALS else end.cause,
         exit=end.exit,
     )
+
+
+def was_reset(unit: UnitState, end: Ending) -> bool:
+    """Whether this is the failure that we have seen, after `systemctl reset-failed`: from there it looks as after a
+    stop, but a stop leaves a failed unit as it is."""
+    same = (unit.started_at, unit.ended_at) == (end.started_at, end.ended_at)
+    return unit.phase is Phase.INACTIVE and same and not end.by_request
 
 
 # --- 3 to 7: held, outside of its unit, not there, on the move -------------------------------------------------------
@@ -166,6 +176,13 @@ def _orphan(case: Case, unit: UnitState) -> Verdict | None:
     return Verdict(Status.WARNING, Reason.ORPHAN_PROCESS, text)
 
 
+MOVES = {
+    Phase.QUEUED: Verdict(Status.STARTING, Reason.QUEUED, "It waits for others to start first."),
+    Phase.STARTING: Verdict(Status.STARTING, Reason.STARTING, "It is starting."),
+    Phase.STOPPING: Verdict(Status.STOPPING, Reason.STOPPING, "It is stopping."),
+}
+
+
 def _not_there(case: Case, unit: UnitState) -> Verdict | None:
     if unit.phase is Phase.ABSENT:
         return Verdict(Status.STOPPED, Reason.NOT_INSTALLED, "Its unit is not on disk; run `supervise install`.")
@@ -176,14 +193,7 @@ def _not_there(case: Case, unit: UnitState) -> Verdict | None:
 
 
 def _moving(case: Case, unit: UnitState) -> Verdict | None:
-    match unit.phase:
-        case Phase.QUEUED:
-            return Verdict(Status.STARTING, Reason.QUEUED, "It waits for others to start first.")
-        case Phase.STARTING:
-            return Verdict(Status.STARTING, Reason.STARTING, "It is starting.")
-        case Phase.STOPPING:
-            return Verdict(Status.STOPPING, Reason.STOPPING, "It is stopping.")
-    return None
+    return MOVES[unit.phase]
 
 
 # --- 8: a job between its runs ---------------------------------------------------------------------------------------
@@ -224,9 +234,10 @@ def _dependency(case: Case, unit: UnitState) -> Verdict | None:
         what = ", ".join(missing) or "something that it requires"
         return Verdict(Status.ERROR, Reason.DEPENDENCY_FAILED, f"It did not start, since it requires {what}.")
     if unit.by_request and not case.past.quarantined and (with_it := stopped_with(case, unit)):
-        text = (
-            f"It was stopped together with {with_it}, which it requires; `supervise start {case.spec.name}` starts it."
-        )
+        then = f"`supervise start {case.spec.name}` starts it"
+        if case.past.left_alone and case.spec.restart.policy is not RestartPolicy.NEVER:
+            then = "it is started again with that"
+        text = f"It was stopped together with {with_it}, which it requires; {then}."
         return Verdict(Status.ERROR, Reason.DEPENDENCY_STOPPED, text)
     return None
 

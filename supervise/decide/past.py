@@ -10,7 +10,7 @@ import zlib
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from supervise.decide.judge import current_beat, remembered
+from supervise.decide.judge import current_beat, remembered, was_reset
 from supervise.decide.probes import with_answers
 from supervise.model import (
     FOREVER,
@@ -114,8 +114,10 @@ def _deaths(past: Past, spec: AgentSpec, unit: UnitState, now: Instant) -> Past:
 
 def _endings(past: Past, unit: UnitState) -> Past:
     if unit.phase not in DOWN:
-        return replace(past, ending=None, stopped_with=None) if past.ending or past.stopped_with else past
-    if unit.started_at is None:
+        if past.ending or past.stopped_with:
+            past = replace(past, ending=None, stopped_with=None, left_alone=False)
+        return past
+    if unit.started_at is None or (past.ending and was_reset(unit, past.ending)):
         return past
     ending = Ending(
         unit.by_request, unit.gave_up, unit.started_at, unit.started_monotonic, unit.ended_at, unit.cause, unit.exit

@@ -30,6 +30,7 @@ from supervise.model import (
 REMEDIES = {
     Reason.HELD: ActionKind.STOP,
     Reason.DEPENDENCY_FAILED: ActionKind.START,
+    Reason.DEPENDENCY_STOPPED: ActionKind.START,
     Reason.QUARANTINED: ActionKind.RESET_AND_START,
     Reason.CRASH_LOOPING: ActionKind.STOP,
     Reason.NOT_RUNNING: ActionKind.START,
@@ -94,6 +95,14 @@ def endable(case: Case, unit: UnitState) -> tuple[ProcessId, ...]:
     own = [one.id for one in case.seen.outside or () if owner is not None and one.user == owner]
     left = case.seen.inside or () if unit.phase in DOWN else ()
     return tuple(sorted({*own, *left}, key=lambda one: one.pid))
+
+
+def still_due(action: Action, then: UnitState, now: UnitState) -> bool:
+    """Whether a unit is where it was when this was decided: nobody has started, stopped or restarted it since."""
+    if action.kind is ActionKind.STOP:
+        return now.incarnation == then.incarnation or now.restarts > 0  # its manager restarts it again and again
+    same_life = now.incarnation in (None, then.incarnation)  # None: systemd has forgotten the unit
+    return same_life and (now.phase in DOWN) is (then.phase in DOWN)
 
 
 def concluded(row: StatusRow, action: Action, outcome: Outcome, *, now: Instant) -> StatusRow:
@@ -169,6 +178,11 @@ def _once_required_is_there(case: Case, unit: UnitState, past: Past) -> timedelt
     return past.retry_at or timedelta()
 
 
+def _once_it_is_back(case: Case, unit: UnitState, past: Past) -> timedelta | None:
+    """What it was stopped with; but what a person has stopped, a person starts again."""
+    return _once_required_is_there(case, unit, past) if past.left_alone else None
+
+
 def _not_while_booting(case: Case, unit: UnitState, past: Past) -> timedelta | None:
     return (past.retry_at or timedelta()) if should_have_started(case, unit) else None
 
@@ -188,6 +202,7 @@ def _when_it_says_so(case: Case, unit: UnitState, past: Past) -> timedelta | Non
 DUE: dict[Reason, Condition] = {
     Reason.HELD: _while_it_runs,
     Reason.DEPENDENCY_FAILED: _once_required_is_there,
+    Reason.DEPENDENCY_STOPPED: _once_it_is_back,
     Reason.QUARANTINED: _after_backoff,
     Reason.CRASH_LOOPING: _at_once,
     Reason.NOT_RUNNING: _not_while_booting,

@@ -34,6 +34,7 @@ from supervise.model import (
     Reason,
     Requirement,
     Restart,
+    RestartPolicy,
     Schedule,
     Source,
     Status,
@@ -680,6 +681,51 @@ def test_a_first_word_of_whom_it_was_stopped_with_stays() -> None:
     both = {"ask": Requirement(False, NOON), "feed": Requirement(False)}
     assert nothing(host.sees(Observation(stopped, frozenset(), (), requirements=both), at=after(seconds(1))))
     assert host.row().past.stopped_with == "feed"
+
+
+def stopped_with_feed(feed: UnitState, **agent: Any) -> tuple[Host, Decision]:
+    """A host whose one agent went down with what it requires, and what was decided when that was up again."""
+    host = Host(spec(**agent), spec("feed", restart=Restart(loop=Rate(1, minutes(15)))))
+    host.sees(alive(), alive(name="feed"))
+    host.sees(feed)
+    down = dead(phase=Phase.INACTIVE, by_request=True, at=after(seconds(1)))
+    needs = {"agent@feed.service": Requirement(False)}
+    host.sees(Observation(down, frozenset(), (), requirements=needs), at=after(seconds(1)))
+    again = after(minutes(1))
+    back = Observation(down, frozenset(), (), requirements={"agent@feed.service": Requirement(True)})
+    return host, host.sees(alive("b", name="feed", start=again), back, at=again)
+
+
+def test_what_went_down_with_another_that_no_person_stopped_comes_back_with_it() -> None:
+    for feed in (dead(name="feed", **GIVEN_UP), dead(name="feed")):
+        host, decision = stopped_with_feed(feed)
+        assert kinds(decision) == [("sma", ActionKind.START)]
+        assert host.row().message.endswith("which it requires; it is started again with that.")
+
+
+def test_what_a_person_stopped_with_another_or_must_not_be_restarted_does_not() -> None:
+    stopped = dead(name="feed", phase=Phase.INACTIVE, by_request=True)
+    for host, decision in (
+        stopped_with_feed(stopped),
+        stopped_with_feed(dead(name="feed", **GIVEN_UP), restart=Restart(policy=RestartPolicy.NEVER)),
+    ):
+        assert kinds(decision) == []
+        assert host.row().message.endswith("which it requires; `supervise start sma` starts it.")
+
+
+def test_that_it_comes_back_with_another_is_forgotten_once_it_has() -> None:
+    host, _ = stopped_with_feed(dead(name="feed", **GIVEN_UP))
+    assert host.row().past.left_alone
+    host.sees(alive("b", start=after(minutes(1))), at=after(minutes(1)))
+    assert not host.row().past.left_alone
+
+
+def test_a_failure_that_somebody_resets_is_tried_again_when_it_would_have_been() -> None:
+    host = running()
+    due = host.sees(dead(**GIVEN_UP)).wakes["sma"]
+    reset = dead(phase=Phase.INACTIVE, by_request=True, gave_up=False, cause=Cause.CLEAN)
+    assert host.sees(reset).events == ()
+    assert kinds(host.sees(at=after(due - MONO))) == [("sma", ActionKind.RESET_AND_START)]
 
 
 def test_what_is_given_up_is_tried_again_on_probation() -> None:

@@ -15,6 +15,7 @@ from supervise.decide.events import (
     status_event,
     told_of_host,
     unseen_death,
+    was_done,
 )
 from supervise.model import (
     Action,
@@ -205,6 +206,7 @@ def test_what_we_did_is_told_with_what_became_of_it() -> None:
     assert event.message == "start agent@sma.service: done"
     failed = action_event(START, Outcome(False, "a copy runs"), now=NOW, status=None)
     assert failed.message == "start agent@sma.service: a copy runs"
+    assert (was_done(event), was_done(failed)) == (True, False)
 
 
 def test_what_a_person_asked_for_is_told_in_their_name() -> None:

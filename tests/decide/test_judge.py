@@ -598,6 +598,28 @@ def test_a_start_that_was_refused_since_is_told_though_the_ending_is_remembered(
     assert said(refused, past=Past(ending=ending))[1] is Reason.CONDITION_UNMET
 
 
+GIVEN_UP_AT_NOON = Ending(False, True, NOON, NOW.monotonic, NOON, Cause.EXIT_CODE, Exit(code=3))
+AS_STOPPED: dict[str, Any] = {"by_request": True, "gave_up": False, "cause": Cause.CLEAN, "exit": Exit(code=3)}
+"""What a unit shows after its failure was reset."""
+
+
+def test_a_failure_that_somebody_reset_is_a_failure_still() -> None:
+    past = Past(ending=GIVEN_UP_AT_NOON)
+    reset = seen(INACTIVE, **AS_STOPPED, started_at=NOON, ended_at=NOON)
+    assert said(reset, past=past) == (Status.ERROR, Reason.QUARANTINED)
+    assert message(reset, past=past).startswith("It exited with code 3, and after too many deaths systemd gave up")
+
+
+def test_what_was_stopped_in_a_later_life_was_stopped() -> None:
+    stopped = seen(INACTIVE, **AS_STOPPED, started_at=NOON + seconds(1), ended_at=NOON + seconds(2))
+    assert said(stopped, past=Past(ending=GIVEN_UP_AT_NOON))[1] is Reason.STOPPED_BY_OPERATOR
+
+
+def test_what_is_started_after_its_failure_was_reset_is_judged_by_what_is_seen() -> None:
+    begins = seen(QUEUED, started_at=NOON, ended_at=NOON)
+    assert said(begins, past=Past(ending=GIVEN_UP_AT_NOON))[1] is Reason.QUEUED
+
+
 # --- 18 and 22: signs of life -----------------------------------------------------------------------------------------
 
 WRITTEN = spec(heartbeat=HeartbeatLimits(minutes(1), minutes(5), written=True))

@@ -234,6 +234,14 @@ def test_how_it_came_to_rest_is_remembered_when_systemd_forgets_it(phase: Phase)
     assert followed(ended, state(Phase.INACTIVE)).ending == ending
 
 
+def test_how_it_failed_is_remembered_when_somebody_resets_that() -> None:
+    failed = dead(phase=Phase.FAILED, by_request=False, gave_up=True)
+    reset = dead(phase=Phase.INACTIVE, by_request=True, gave_up=False, cause=Cause.CLEAN)
+    assert followed(failed, reset).ending == followed(failed).ending
+    later = dead(phase=Phase.INACTIVE, by_request=True, gave_up=False, at=after(seconds(1)))
+    assert followed(failed, later).ending != followed(failed).ending
+
+
 @pytest.mark.parametrize("phase", [Phase.QUEUED, Phase.STARTING, Phase.ACTIVE, Phase.RESTARTING, Phase.ABSENT])
 def test_an_ending_is_over_with_the_next_start(phase: Phase) -> None:
     assert followed(dead(phase=Phase.INACTIVE), state(phase)).ending is None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from supervise.decide import Case, Verdict, concluded
-from supervise.decide.remedy import DUE, REMEDIES, Remedy, endable, remedy
+from supervise.decide.remedy import DUE, REMEDIES, Remedy, endable, remedy, still_due
 from supervise.model import (
     Action,
     ActionKind,
@@ -64,9 +64,11 @@ def kind(found: Remedy) -> ActionKind | None:
     return found.action.kind if found.action else None
 
 
+LEFT_ALONE = replace(LONG_SEEN, left_alone=True)
 EXAMPLES: list[Any] = [
     (Reason.HELD, alive(), LONG_SEEN, {}, ActionKind.STOP),
     (Reason.DEPENDENCY_FAILED, IDLE, LONG_SEEN, {"requirements": THERE}, ActionKind.START),
+    (Reason.DEPENDENCY_STOPPED, IDLE, LEFT_ALONE, {"requirements": THERE}, ActionKind.START),
     (Reason.QUARANTINED, GIVEN_UP, replace(LONG_SEEN, retry_at=MONO), {}, ActionKind.RESET_AND_START),
     (Reason.CRASH_LOOPING, dead(), LONG_SEEN, {}, ActionKind.STOP),
     (Reason.NOT_RUNNING, IDLE, LONG_SEEN, {}, ActionKind.START),
@@ -237,6 +239,11 @@ def test_without_a_moment_for_the_next_try_there_is_none() -> None:
 )
 def test_a_refused_start_waits_for_all_that_it_requires(required: dict[str, Requirement]) -> None:
     assert done(Reason.DEPENDENCY_FAILED, IDLE, requirements=required) == Remedy(None, LONG_SEEN)
+    assert done(Reason.DEPENDENCY_STOPPED, IDLE, LEFT_ALONE, requirements=required) == Remedy(None, LEFT_ALONE)
+
+
+def test_what_a_person_stopped_together_with_another_waits_for_a_person() -> None:
+    assert done(Reason.DEPENDENCY_STOPPED, IDLE, requirements=THERE) == Remedy(None, LONG_SEEN)
 
 
 @pytest.mark.parametrize("seen_since", [None, MONO])
@@ -266,6 +273,35 @@ def test_a_start_that_its_manager_has_given_up_is_its_managers_matter(unit: Unit
 
 def test_what_was_not_asked_whether_it_is_ready_is_not_restarted_for_it() -> None:
     assert done(Reason.START_TIMEOUT, alive()) == Remedy(None, LONG_SEEN)
+
+
+# --- Whether it is due still ------------------------------------------------------------------------------------------
+
+GONE = dead(phase=Phase.INACTIVE)
+SINCE: list[Any] = [
+    (ActionKind.START, GONE, GONE, True),
+    (ActionKind.START, GONE, state(Phase.INACTIVE), True),
+    (ActionKind.START, dead(phase=Phase.FAILED), GONE, True),
+    (ActionKind.START, IDLE, alive(), False),
+    (ActionKind.START, GONE, dead("b", phase=Phase.FAILED), False),
+    (ActionKind.RESET_AND_START, GONE, alive("b"), False),
+    (ActionKind.RESTART, alive(), alive(), True),
+    (ActionKind.RESTART, alive(), GONE, False),
+    (ActionKind.RESTART, alive(), alive("b", restarts=1), False),
+    (ActionKind.END, GONE, alive("b"), False),
+    (ActionKind.END, GONE, state(Phase.INACTIVE), True),
+    (ActionKind.STOP, dead(), alive("b", restarts=4), True),
+    (ActionKind.STOP, alive(), alive(), True),
+    (ActionKind.STOP, alive(), GONE, True),
+    (ActionKind.STOP, dead(), alive("b"), False),
+]
+
+
+@pytest.mark.parametrize(("kind", "then", "now", "due"), SINCE)
+def test_it_is_due_no_more_once_somebody_has_started_stopped_or_restarted_the_agent(
+    kind: ActionKind, then: UnitState, now: UnitState, due: bool
+) -> None:
+    assert still_due(Action(kind, "sma", "agent@sma.service"), then, now) is due
 
 
 # --- What is remembered of it -----------------------------------------------------------------------------------------

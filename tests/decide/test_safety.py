@@ -51,7 +51,7 @@ from supervise.model import (
     UnitState,
 )
 from tests.decide.host import Host
-from tests.nouns import NOON, NOW, after, copy, minutes, seconds, spec, state
+from tests.nouns import NOON, NOW, after, copy, dead, minutes, seconds, spec, state
 
 NAMES = ("sma", "ema", "feed", "nightly")
 NEEDED = "agent@feed.service"
@@ -92,6 +92,9 @@ class Chance(random.Random):
         return seconds(self.randint(-120, 120))
 
     def unit(self, name: str) -> UnitState:
+        if self.once_in(5):
+            phase, gave_up = self.choice(((Phase.INACTIVE, False), (Phase.FAILED, True)))
+            return dead(phase=phase, name=name, by_request=not gave_up, gave_up=gave_up)
         started, ended, ping = self.moment(), self.moment(), self.moment()
         ran, life = not self.once_in(3), self.choice(("a", "b", "c", "d"))
         return state(
@@ -132,12 +135,15 @@ class Chance(random.Random):
             inside=self.choice((None, frozenset(), frozenset(), frozenset({ProcessId(1, 1)}))),
             outside=self.choice((None, (), (), (copy(),))),
             beat=self.choice((None, beat)),
-            requirements=self.choice(({}, {NEEDED: Requirement(True)}, {NEEDED: Requirement(False, NOON)})),
+            requirements=self.requirements(),
             acting=self.once_in(5),
             ready=self.answer(),
             live=self.answer(),
             failed_probes=self.choice((0, 1, 2, 3)),
         )
+
+    def requirements(self) -> dict[str, Requirement]:
+        return self.choice(({}, {NEEDED: Requirement(True)}, {NEEDED: Requirement(False, NOON)}))
 
     def answer(self) -> ProbeResult | None:
         good, error = not self.once_in(2), self.choice((None, "refused", "timeout"))
@@ -174,7 +180,9 @@ def story(seed: int) -> Iterator[Pass]:
         if chance.once_in(4):
             host.learns(rows={name: replace(row, lock=LOCK) for name, row in host.world.rows.items()})
         before = dict(host.world.rows)
-        seen = [chance.observation(name) for name in chance.some((*NAMES, "stray"))]
+        known = [host.world.observed[name] for name in chance.some(sorted(host.world.observed))]
+        seen = [replace(one, requirements=chance.requirements()) for one in known]
+        seen += [chance.observation(name) for name in chance.some((*NAMES, "stray"))]
         decision = host.sees(*seen, at=after(seconds(chance.choice((0, 1, 30, 200))), host.now))
         yield host, before, decision
         for action in decision.actions:

@@ -69,6 +69,8 @@ class Machine:
     async def snapshot(
         self, names: Collection[str] | None = None, *, known: Collection[str] = (), endings: bool = True
     ) -> Snapshot:
+        if "snapshot" in self.deaf:
+            raise PlatformError("cannot snapshot: the connection is gone")
         there = {unit.removeprefix("agent@").removesuffix(".service") for unit in self.running}
         states = {
             name: UnitState(

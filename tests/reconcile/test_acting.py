@@ -19,6 +19,7 @@ from supervise.model import (
     EventKind,
     Findings,
     Hold,
+    IntentKind,
     Outcome,
     Phase,
     Process,
@@ -27,7 +28,7 @@ from supervise.model import (
 )
 from supervise.reconcile.acting import Acting
 from tests.install.machine import Machine
-from tests.nouns import NOON, copy, spec, state
+from tests.nouns import NOON, copy, seconds, spec, state
 from tests.reconcile.rig import Rig, in_a_loop
 
 START = Action(ActionKind.START, "sma", "agent@sma.service", "NotRunning")
@@ -151,6 +152,48 @@ async def test_a_hold_that_came_after_the_decision_is_obeyed(tmp_path: Path) -> 
     stage.eyes.look = look
     assert await stage.act() == "it is held by alice: migration (`supervise release sma`)"
     assert stage.orders == []
+
+
+@in_a_loop
+async def test_a_stop_that_a_person_asked_for_since_the_decision_is_obeyed(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+
+    def look() -> Findings:
+        stage.rig.clock.go_on(seconds(1))
+        stage.rig.reconciler.order("stop", ["sma"], by="ada", kind=IntentKind.STOP)
+        return seeing()()
+
+    stage.rig.reconciler.order("stop", ["sma"], by="ada", kind=IntentKind.STOP)
+    assert await stage.act() == "done"
+    assert stage.machine
+    stage.machine.running.clear()
+    stage.eyes.look = look
+    assert await stage.act() == "ada stopped it meanwhile"
+    assert stage.orders == ["start agent@sma.service"]
+
+
+@pytest.mark.parametrize("kind", [ActionKind.START, ActionKind.RESET_AND_START, ActionKind.RESTART, ActionKind.END])
+@in_a_loop
+async def test_nothing_is_done_to_what_has_changed_unseen_and_now_it_is_seen(tmp_path: Path, kind: ActionKind) -> None:
+    stage = Stage(tmp_path)
+    stage.rig.see(state(Phase.INACTIVE))
+    assert stage.machine
+    stage.machine.running.add("agent@sma.service")
+    stage.rig.reconciler.acting.add("sma")
+    assert await stage.act(Action(kind, "sma", "agent@sma.service", "NotRunning")) == "it has changed meanwhile"
+    assert (stage.orders, stage.eyes.ended) == ([], [])
+    assert stage.rig.reconciler.rows["sma"].phase is Phase.ACTIVE
+    assert stage.rig.reconciler.rows["sma"].past.attempts == 0
+
+
+@in_a_loop
+async def test_nothing_is_done_to_what_cannot_be_looked_at(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    assert stage.machine
+    stage.machine.deaf.add("snapshot")
+    for action in (START, STOP, END):
+        assert await stage.act(action) == "cannot snapshot: the connection is gone"
+    assert (stage.orders, stage.eyes.ended) == ([], [])
 
 
 @in_a_loop

@@ -48,6 +48,8 @@ from supervise.platforms.systemd.watch import SERVICE, Watch, agent_name
 
 TIMER = "org.freedesktop.systemd1.Timer"
 PATTERNS = ("agent@*.service", "agent@*.timer")
+FEW = 20
+"""About so many agents systemd is asked by their names, and not about all that there are."""
 OF_A_LIVING_UNIT = ("InvocationID", "ActiveExitTimestamp")
 OF_A_DEAD_UNIT = (
     "InvocationID",
@@ -118,7 +120,7 @@ class Systemd:
         self, names: Collection[str] | None = None, *, known: Collection[str] = (), endings: bool = True
     ) -> Snapshot:
         at = now()
-        loaded = {row[0]: row for row in (await self.bus.call("ListUnitsByPatterns", "asas", [], list(PATTERNS)))[0]}
+        loaded = {row[0]: row for row in (await self.bus.call("ListUnitsByPatterns", "asas", [], _patterns(names)))[0]}
         timers = [row for unit, row in loaded.items() if unit.endswith(".timer") and _wanted(unit, names)]
         runs = dict(await asyncio.gather(*(self._timer(row) for row in timers)))
         if self._watch and endings:
@@ -209,7 +211,7 @@ class Systemd:
     async def probe(self, name: str, role: ProbeRole) -> Outcome:
         unit = units.probe_unit(name, role)
         try:
-            result = await self._jobs.result((await self.bus.call("StartUnit", "ss", unit, "replace"))[0])
+            result = await self._result((await self.bus.call("StartUnit", "ss", unit, "replace"))[0])
             if result in GOOD_RESULTS:
                 return Outcome(True, "exited with code 0")
             if result != "failed":
@@ -251,7 +253,7 @@ class Systemd:
                 if patience is None or not error.exists:
                     raise
                 await asyncio.sleep(patience)  # the scope of a program that has just ended is there for a moment
-        await self._jobs.result(job[0])
+        await self._result(job[0])
 
     async def _perform(self, action: Action) -> Outcome:
         match action.kind:
@@ -268,10 +270,21 @@ class Systemd:
             case ActionKind.RESTART:
                 await self._reset(action.unit)
                 method = "RestartUnit"
-        result = await self._jobs.result((await self.bus.call(method, "ss", action.unit, "replace"))[0])
+        result = await self._result((await self.bus.call(method, "ss", action.unit, "replace"))[0])
         if action.kind is ActionKind.STOP and units.is_probe(action.unit):
             await self._reset(action.unit)  # a command that is stopped has failed, as systemd sees it
         return Outcome(result in GOOD_RESULTS, JOB_RESULTS.get(result, result))
+
+    async def _result(self, job: str) -> str:
+        """How this job ends. Raises PlatformError where the connection is lost before: then nobody tells."""
+        waiting, lost = asyncio.ensure_future(self._jobs.result(job)), self.bus.disconnected
+        try:
+            await asyncio.wait((waiting, lost), return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+            raise PlatformError("cannot tell what became of it: the connection to D-Bus was lost")
+        finally:
+            waiting.cancel()
 
     async def _reset(self, unit: str) -> None:
         """Forget failures, so that the start limit does not refuse what a person or a plan asks for."""
@@ -374,6 +387,13 @@ def object_path(unit: str) -> str:
     """Where a unit stands on the bus, loaded or not (sd_bus_path_encode(3))."""
     escaped = re.sub(r"[^A-Za-z0-9]", lambda found: f"_{ord(found[0]):02x}", unit)
     return f"/org/freedesktop/systemd1/unit/{escaped}"
+
+
+def _patterns(names: Collection[str] | None) -> list[str]:
+    """What to ask for: of a few agents, no other units."""
+    if not names or len(names) > FEW:
+        return list(PATTERNS)
+    return [unit for name in names for unit in (units.unit_name(name), units.timer_name(name))]
 
 
 def _wanted(unit: str, names: Collection[str] | None) -> bool:

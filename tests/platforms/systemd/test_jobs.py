@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
+import pytest
 from dbus_fast import Message, MessageType
 
+from supervise.errors import PlatformError
+from supervise.model import Action, ActionKind, ProbeRole
 from supervise.platforms.systemd.bus import MANAGER, MANAGER_PATH
-from supervise.platforms.systemd.platform import MOST_UNCLAIMED, _Jobs
-from tests.reconcile.rig import in_a_loop
+from supervise.platforms.systemd.platform import MOST_UNCLAIMED, Systemd, _Jobs
+from tests.nouns import places_in
+from tests.reconcile.rig import in_a_loop, until
 
 
 def removed(number: int, result: str = "done", interface: str = MANAGER) -> Message:
@@ -56,3 +62,31 @@ async def test_other_signals_are_no_results() -> None:
     jobs = _Jobs()
     jobs.hear(removed(1, interface="org.example.Other"))
     assert jobs._results == {}
+
+
+class Connection:
+    """It begins each job that it is asked for, and says nothing of any end."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.disconnected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def call(self, member: str, *body: Any) -> list[str]:
+        self.begun.append(member)
+        return [path(1)]
+
+
+STOP = Action(ActionKind.STOP, "sma", "agent@sma.service")
+
+
+@pytest.mark.parametrize("work", [lambda it: it.perform(STOP), lambda it: it.probe("sma", ProbeRole.LIVE)])
+@in_a_loop
+async def test_nobody_waits_for_the_end_of_a_job_when_the_connection_is_lost(tmp_path: Path, work: Any) -> None:
+    systemd, connection = Systemd(places_in(tmp_path)), Connection()
+    systemd._bus = connection  # type: ignore[assignment]
+    waiting = asyncio.ensure_future(work(systemd))
+    await until(lambda: connection.begun)
+    connection.disconnected.set_result(None)
+    with pytest.raises(PlatformError, match="the connection to D-Bus was lost"):
+        await waiting
+    assert systemd._jobs._results == {}
