@@ -32,6 +32,7 @@ SETTLED = timedelta(minutes=2)
 """So long a life says that it is over: its watchdog would have ended it four times."""
 LARGE = 384 * 1024 * 1024
 """Bytes in memory: three quarters of what its unit allows."""
+NO_JOB = (0, "/")
 HOMES = ("/root", "/home")
 
 
@@ -74,7 +75,7 @@ def _runs(there: Installation, unit: Mapping[str, Any]) -> Iterator[Finding]:
     elif there.info:
         text = f"A reconciler runs by hand (PID {there.info.get('pid')}), not as its unit."
         yield Finding(CHECK, Severity.NOTE, text, "End it, then have systemd start its own.", start(there))
-    elif state in ("activating", "failed"):
+    elif state in ("activating", "failed") or unit.get("Job", NO_JOB)[0]:
         result = unit.get("Result") or "no result"
         text = f"The reconciler does not come up ({result}, exit status {unit.get('ExecMainStatus', 0)})."
         yield Finding(CHECK, Severity.ERROR, text, "See what it says.", log)

@@ -19,14 +19,14 @@ from supervise.clock import now
 from supervise.errors import PlatformError, SuperviseError
 from supervise.install.disk import STAGED, staged_files
 from supervise.install.journal import Journal, read_journal, to_json
-from supervise.install.plan import TARGET, FileChange, Kind, Plan
+from supervise.install.plan import TARGET, FileChange, Kind, Plan, unit_of
 from supervise.manifest import Manifest, RunMark, run_mark
 from supervise.manifest import to_json as manifest_json
-from supervise.model import Action, ActionKind
+from supervise.model import Action, ActionKind, Scope
 from supervise.places import Places
 from supervise.platforms import Platform, UnitChanges
 from supervise.platforms.systemd.enablement import daemon_enabled, enabled_units, target_enabled
-from supervise.platforms.systemd.units import DAEMON, RECONCILER, SOCKETS, is_probe
+from supervise.platforms.systemd.units import DAEMON, RECONCILER, SCANNER, SOCKETS, is_probe
 
 Report = Callable[[str], None]
 
@@ -67,10 +67,10 @@ async def apply(plan: Plan, platform: Platform, *, places: Places, old: Manifest
     reload = bool(changes or plan.enable or disable)
     if reload:
         report("systemd reads the units anew")
-        await platform.apply(UnitChanges(enable=plan.enable, reload=True))
+        await platform.apply(UnitChanges(enable=plan.enable, reload=True, forget=_gone(changes)))
     _write_manifest(plan, places, old, kept_agents)
     starts_daemon = (plan.daemon_changes or plan.interrupted) and not plan.last and (places.units / RECONCILER).exists()
-    daemon = await _start_daemon(platform, report, anew=plan.daemon_changes) if starts_daemon else ""
+    daemon = await _start_daemon(platform, places, report, anew=plan.daemon_changes) if starts_daemon else ""
     places.journal.unlink(missing_ok=True)
     return Applied(len(changes), reload, kept, daemon)
 
@@ -84,7 +84,7 @@ async def recover(platform: Platform, places: Places, report: Report) -> None:
             await platform.apply(UnitChanges(disable=still))
         commit(found.changes)
         _make_users_and_folders(places, found.changes)
-        await platform.apply(UnitChanges(reload=True))
+        await platform.apply(UnitChanges(reload=True, forget=_gone(found.changes)))
         if found.enable or found.disable:
             write_journal(places, replace(found, changes=()))  # for the plan that follows
         else:
@@ -154,20 +154,22 @@ async def _stop_all(units: Sequence[str], platform: Platform) -> dict[str, str]:
 
 async def _stop_daemon(platform: Platform) -> None:
     """The sockets first, lest a beat start it again. One that will not stop ends without its files."""
-    for unit in (*SOCKETS, RECONCILER):
+    for unit in (*SOCKETS, RECONCILER, *SCANNER):
         await _why_it_runs_on(unit, platform)
 
 
-async def _start_daemon(platform: Platform, report: Report, *, anew: bool) -> str:
+async def _start_daemon(platform: Platform, places: Places, report: Report, *, anew: bool) -> str:
     """Start our own daemon, `anew` if it runs. Agents need it for nothing: that it does not start fails no install."""
     report("starting the reconciler")
-    for unit in SOCKETS:
-        outcome = await platform.perform(Action(ActionKind.START, unit, unit, "installed"))
-        if not outcome.ok:
-            return f"{unit}: {outcome.detail}"
     kind = ActionKind.RESTART if anew else ActionKind.START
-    outcome = await platform.perform(Action(kind, RECONCILER, RECONCILER, "installed"))
-    return "" if outcome.ok else f"{RECONCILER}: {outcome.detail} (`journalctl -u {RECONCILER}` says why)"
+    scanner = SCANNER[1:] if places.scope is Scope.SYSTEM else ()
+    turns = [(unit, ActionKind.START) for unit in SOCKETS] + [(unit, kind) for unit in (*scanner, RECONCILER)]
+    problems = []
+    for unit, how in turns:
+        outcome = await platform.perform(Action(how, unit, unit, "installed"))
+        if not outcome.ok:
+            problems.append(f"{unit}: {outcome.detail} (`journalctl -u {unit}` says why)")
+    return "; ".join(problems)
 
 
 async def _why_it_runs_on(unit: str, platform: Platform) -> str | None:
@@ -176,6 +178,12 @@ async def _why_it_runs_on(unit: str, platform: Platform) -> str | None:
     except PlatformError as error:
         return str(error)
     return None if outcome.ok or "not loaded" in outcome.detail else outcome.detail
+
+
+def _gone(changes: Iterable[FileChange]) -> tuple[str, ...]:
+    """The units of agents that are no more; one that has failed would be listed for ever."""
+    units = {unit_of(change.path) for change in changes if change.kind is Kind.REMOVE}
+    return tuple(sorted(unit for unit in units if "@" in unit and "@." not in unit))  # no template fails
 
 
 def _make_users_and_folders(places: Places, changes: Iterable[FileChange]) -> None:

@@ -317,7 +317,7 @@ def _stops(target: Target, changes: Sequence[FileChange], disk: Disk, seen: Seen
     """Units whose file goes, and the service of an agent that has become a job."""
     for change in changes:
         if change.kind is Kind.REMOVE and change.agent:
-            yield _unit_of(change.path)
+            yield unit_of(change.path)
     became_job = {change.agent for change in changes if change.kind is Kind.ADD and change.path.suffix == ".timer"}
     for spec in target.specs:
         if spec.name in became_job and _phase(seen, spec.name) in UP:
@@ -326,7 +326,7 @@ def _stops(target: Target, changes: Sequence[FileChange], disk: Disk, seen: Seen
         yield TARGET
 
 
-def _unit_of(path: Path) -> str:
+def unit_of(path: Path) -> str:
     """The unit that a file makes, or adds to."""
     return path.parent.name.removesuffix(".d") if path.suffix == ".conf" else path.name
 

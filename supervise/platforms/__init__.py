@@ -36,11 +36,13 @@ class Traits:
 
 @dataclass(frozen=True, slots=True)
 class UnitChanges:
-    """What the platform itself must do after files were written: enable at boot, no longer enable, read anew."""
+    """What the platform itself must do after files were written: enable at boot, no longer enable, read anew, forget
+    that units failed whose files are gone."""
 
     enable: tuple[str, ...] = ()
     disable: tuple[str, ...] = ()
     reload: bool = False
+    forget: tuple[str, ...] = ()
 
 
 class Platform(Protocol):

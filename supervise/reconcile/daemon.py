@@ -140,7 +140,7 @@ class Daemon:
             self.alerting.run(),
             self.metering.run(),
             self.revisions.run(),
-            self.probing.run(),
+            self._probe(),
         )
         tasks = [asyncio.ensure_future(work) for work in works]
         stop = asyncio.ensure_future(ended.wait())
@@ -158,6 +158,10 @@ class Daemon:
         for task in tasks:
             if not task.cancelled() and (error := task.exception()):
                 raise error
+
+    async def _probe(self) -> None:
+        await self.following.seen.wait()  # who runs as the row remembers is no news, and yet to be asked
+        await self.probing.run()
 
     def _eyes(self) -> Scanning:
         """Of other users' processes only the scan service may know; our own we see ourselves."""

@@ -49,7 +49,7 @@ class Machine:
 
     def agents_up(self) -> set[str]:
         """What runs, but for our own daemon."""
-        return self.running - set(units.DAEMON)
+        return self.running - {*units.DAEMON, *units.SCANNER}
 
     def files(self) -> dict[Path, str]:
         """What systemd would load: every file below the units' folder but hidden ones and links."""
@@ -113,6 +113,8 @@ class Machine:
         if changes.reload:
             self._hear("reload")
             self.loaded = self.files()
+        for unit in changes.forget:
+            self._hear(f"forget {unit}")
 
     async def probe(self, name: str, role: ProbeRole) -> Outcome:
         self._hear(f"probe {units.probe_unit(name, role)}")

@@ -145,7 +145,12 @@ def test_what_is_removed_is_stopped_and_disabled_while_its_files_are_there(there
     install(machine, SMA)
     assert machine.agents_up() == {"agent@sma.service"}
     assert set(machine.orders[:2]) == {"stop agent@nightly.timer", "stop agent@nightly.service"}
-    assert machine.orders[2:] == ["disable agent@nightly.timer", "reload"]
+    assert machine.orders[2:] == [
+        "disable agent@nightly.timer",
+        "reload",
+        "forget agent@nightly.service",
+        "forget agent@nightly.timer",
+    ]
     assert not drop_in(there, "nightly").parent.exists()
     assert not (there.units / "agent@nightly.timer").exists()
 
@@ -158,7 +163,7 @@ def test_a_probe_that_is_removed_is_stopped_and_gone_and_its_agent_runs_on(there
     machine.running.add(unit.name)
     machine.orders.clear()
     done = install(machine, SMA)
-    assert (machine.orders, done.kept) == (["stop agent-probe@sma.service", "reload"], {})
+    assert (machine.orders, done.kept) == (["stop agent-probe@sma.service", "reload", "forget agent-probe@sma.service"], {})
     assert machine.agents_up() == {"agent@sma.service"}
     assert not unit.exists()
     assert drop_in(there, "sma").exists()
@@ -462,7 +467,7 @@ def test_what_a_journal_lists_is_finished(there: Places, machine: Machine) -> No
     told: list[str] = []
     asyncio.run(recover(machine, there, told.append))
     assert contents(there.units) == {"agent@new.service.d/x.conf": "new\n", "changed.conf": "new\n"}
-    assert machine.orders == ["reload"]
+    assert machine.orders == ["reload", "forget agent@gone.service"]
     assert told == ["finishing an install that was interrupted"]
     assert not there.journal.exists()
 

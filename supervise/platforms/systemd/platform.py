@@ -229,6 +229,8 @@ class Systemd:
             await self.bus.call("EnableUnitFiles", "asbb", list(changes.enable), False, False)
         if changes.reload:
             await self.bus.call("Reload")
+        for unit in changes.forget:
+            await self._reset(unit)
 
     def logs(self, query: LogQuery) -> AsyncIterator[LogLine]:
         return read_journal(query, scope=self.places.scope)

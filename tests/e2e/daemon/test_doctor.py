@@ -278,14 +278,16 @@ def test_a_reconciler_that_hangs_is_found(host: Lab) -> None:
 def test_an_interpreter_that_cannot_be_reached_is_found_before_it_is_needed(host: Lab) -> None:
     mode = host.path("/opt").stat().st_mode & 0o777
     host.run("chmod", "0700", "/opt")
-    finding = found(host, "daemon", "error", "cannot start again")
-    host.run("systemctl", "kill", "-s", "KILL", RECONCILER)
-    eventually(lambda: shown(host, RECONCILER, "ActiveState") != "active", "its failure")
-    assert found(host, "daemon", "error", "does not come up")
-    host.sh(finding["command"])
-    eventually(lambda: answers(host), "the reconciler to answer")
-    host.run("chmod", f"{mode:o}", "/opt")
-    host.run("systemctl", "restart", RECONCILER)
+    try:
+        finding = found(host, "daemon", "error", "cannot start again")
+        host.run("systemctl", "kill", "-s", "KILL", RECONCILER)
+        eventually(lambda: shown(host, RECONCILER, "ActiveState") != "active", "its failure")
+        assert found(host, "daemon", "error", "does not come up")
+        host.sh(finding["command"])
+        eventually(lambda: answers(host), "the reconciler to answer")
+    finally:
+        host.run("chmod", f"{mode:o}", "/opt")
+        host.run("systemctl", "restart", RECONCILER)
 
 
 def test_a_reconciler_that_does_not_start_at_boot_is_found(host: Lab) -> None:
