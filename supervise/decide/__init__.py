@@ -15,7 +15,14 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 from supervise.decide import network
-from supervise.decide.events import death_beside_copy, host_event, restart_event, status_event, unseen_death
+from supervise.decide.events import (
+    death_beside_copy,
+    host_event,
+    restart_event,
+    status_event,
+    told_of_host,
+    unseen_death,
+)
 from supervise.decide.health import FULL, USUAL, score
 from supervise.decide.judge import (
     AS_WANTED,
@@ -97,11 +104,16 @@ def decide(world: World, *, now: Instant, only: Collection[str] | None = None) -
     if changed := _changed(world, decided):
         rows = {**world.rows, **changed}
         shared, cut = _shared(world, rows), network.cuts(world, rows)
-        if over := cut_before - cut:
+        over, heard = cut_before - cut, Reason.SILENT in before - shared
+        if over or heard:
             names = [name for name in world.desired if name in world.observed]  # all are to be left in peace now
         if (shared, cut) != (before, cut_before):
-            decided = {name: _agent(name, world, now=now, shared=shared, cut=cut, over=over) for name in names}
+            decided = {
+                name: _agent(name, world, now=now, shared=shared, cut=cut, over=over, heard=heard) for name in names
+            }
             disturbance = [_told_once(reason, world, rows, now=now) for reason in SHARED if reason in shared - before]
+            if heard:
+                disturbance.append(told_of_host(HEARD, "It is over that many agents are silent at once.", now=now))
             disturbance += network.told(cut_before, cut, world, rows, now=now)
     decided |= _unmanaged(world, now=now, only=only)
     return Decision(
@@ -128,6 +140,7 @@ def _agent(
     shared: Collection[Reason],
     cut: Collection[str] = (),
     over: Collection[str] = (),
+    heard: bool = False,
 ) -> _Decided:
     spec, last = world.desired[name], world.rows.get(name)
     if last is None and spec.renamed_from and spec.renamed_from not in world.desired:
@@ -139,6 +152,8 @@ def _agent(
         mass = Reason.QUARANTINED in shared
         past = fold(last, spec, seen.unit, seen.beat, now=now, mass=mass, acting=seen.acting, seen=seen)
         past = network.patient(past, spec, over, now)
+        if heard and last and last.observed_reason is Reason.SILENT:  # its next sign is on its way
+            past = replace(past, not_before=max(now.monotonic + spec.heartbeat.late_after, past.not_before or EVER))
         past = with_loaded(past, seen.unit, world.on_disk.get(name), world.marks.get(name), now=now)
     case = Case(
         spec, seen, now, world.holds.get(name), past, world.intents.get(name), world.host, name in world.settled
@@ -413,13 +428,13 @@ def _unseen(world: World, *, now: Instant) -> Decision:
 def _shared(world: World, rows: Mapping[str, StatusRow]) -> frozenset[Reason]:
     """What has come over so many agents at once that it has one cause, which no restart cures."""
     roughly = Counter(map(REASON, rows.values()))  # counts what is wanted no more too, but in no time
-    found = [one for one in SHARED if roughly[one] >= FEWEST]
+    found = [one for one in SHARED if roughly[one] and sum(roughly[also] for also in ALIKE[one]) >= FEWEST]
     counts = {one: _count(world, rows, one) for one in found}
     return frozenset(one for one, count in counts.items() if count >= FEWEST and count > MASS * len(world.desired))
 
 
 def _count(world: World, rows: Mapping[str, StatusRow], reason: Reason) -> int:
-    return sum(name in rows and rows[name].observed_reason is reason for name in world.desired)
+    return sum(name in rows and rows[name].observed_reason in ALIKE[reason] for name in world.desired)
 
 
 def _told_once(reason: Reason, world: World, rows: Mapping[str, StatusRow], *, now: Instant) -> Event:
@@ -427,6 +442,9 @@ def _told_once(reason: Reason, world: World, rows: Mapping[str, StatusRow], *, n
     return host_event(reason, text, now=now)
 
 
+ALIKE = {Reason.SILENT: (Reason.SILENT, Reason.LATE), Reason.QUARANTINED: (Reason.QUARANTINED,)}
+"""Who counts as well: agents do not beat at the same moment, so when the first is silent the others are only late."""
+HEARD = "AgentsHeard"
 SHARED = {
     Reason.SILENT: "{count} of {all} agents are silent at once; none is restarted for it.",
     Reason.QUARANTINED: "{count} of {all} agents are quarantined at once; they are tried again within 2 min.",

@@ -944,12 +944,46 @@ def test_that_many_are_silent_is_told_once_and_written_once() -> None:
     assert host.row("a0").past.retry_at is None
 
 
-def test_the_last_that_is_silent_is_restarted_when_the_others_are_well() -> None:
+def test_when_the_first_falls_silent_those_that_are_only_late_count_too() -> None:
+    """They do not beat at the same moment; without this each would be restarted, one after the other."""
+    host = fleet(4)
+    later = after(seconds(30))
+    host.sees(*[alive(name=f"a{number}", last_ping=later.monotonic) for number in (1, 2)], at=later)
+    decision = host.sees(alive(name="a3", last_ping=after(minutes(5)).monotonic), at=after(minutes(5)))
+    assert [host.row(f"a{number}").reason for number in range(4)] == ["Silent", "Late", "Late", "AsWanted"]
+    assert kinds(decision) == []
+    (told,) = [event for event in decision.events if event.kind is EventKind.HOST]
+    assert told.message == "3 of 4 agents are silent at once; none is restarted for it."
+
+
+def test_as_long_as_many_are_only_late_nothing_has_come_over_all() -> None:
+    host = fleet(4)
+    decision = host.sees(at=after(minutes(2)))
+    assert host.row("a0").reason == "Late"
+    assert [event for event in decision.events if event.kind is EventKind.HOST] == []
+
+
+def test_when_the_others_are_heard_again_the_last_that_is_silent_has_its_time_to_be_heard_too() -> None:
     host = fleet(4)
     silence(host, 3)
     now = after(minutes(5))
+    decision = host.sees(alive(name="a2", last_ping=now.monotonic), only=["a2"])
+    (told,) = [event for event in decision.events if event.kind is EventKind.HOST]
+    assert (told.reason, told.message) == ("AgentsHeard", "It is over that many agents are silent at once.")
+    assert (kinds(decision), decision.wakes["a0"]) == ([], now.monotonic + WRITTEN.late_after)
+    assert kinds(host.sees(at=after(WRITTEN.late_after, now), only=["a0"])) == [("a0", ActionKind.RESTART)]
+
+
+def test_a_wait_that_is_longer_stays_when_the_others_are_heard_again() -> None:
+    host = fleet(4)
+    silence(host, 3)
+    long = MONO + minutes(30)
+    host.learns(
+        rows={**host.world.rows, "a0": replace(host.row("a0"), past=replace(host.row("a0").past, not_before=long))}
+    )
+    now = after(minutes(5))
     decision = host.sees(*[alive(name=f"a{number}", last_ping=now.monotonic) for number in (1, 2)])
-    assert kinds(decision) == [("a0", ActionKind.RESTART)]
+    assert decision.wakes["a0"] == long
 
 
 def test_others_are_helped_while_many_are_silent() -> None:
