@@ -163,7 +163,10 @@ def test_a_probe_that_is_removed_is_stopped_and_gone_and_its_agent_runs_on(there
     machine.running.add(unit.name)
     machine.orders.clear()
     done = install(machine, SMA)
-    assert (machine.orders, done.kept) == (["stop agent-probe@sma.service", "reload", "forget agent-probe@sma.service"], {})
+    assert (machine.orders, done.kept) == (
+        ["stop agent-probe@sma.service", "reload", "forget agent-probe@sma.service"],
+        {},
+    )
     assert machine.agents_up() == {"agent@sma.service"}
     assert not unit.exists()
     assert drop_in(there, "sma").exists()
