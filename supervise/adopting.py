@@ -71,8 +71,9 @@ async def adopt(manager: Manager, platform: Systemd, what: str, *, name: str | N
     await _check(adoption, manager)
     await manager.tell_of("adopt", [spec], reason=f"PID {pid}")
     unit = run_unit(spec.name)
-    await platform.adopt(unit, list(family(pid, scan().processes)), description=f"{spec.title} (adopted)")
-    await manager.look()
+    moved = list(family(pid, scan().processes))
+    await platform.adopt(unit, moved, description=f"{spec.title} (adopted)")
+    await manager.look(moved)
     return Result(spec.name, True, f"PID {pid} runs in {unit} now; `supervise stop {spec.name}` stops it")
 
 

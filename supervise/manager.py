@@ -316,10 +316,10 @@ class Manager:
         """Whose processes run where, now."""
         return await self._look()
 
-    async def look(self) -> None:
-        """Have the reconciler see at once what has changed on disk."""
+    async def look(self, pids: Sequence[int] = ()) -> None:
+        """Have the reconciler see at once what has changed on disk, or where these processes are."""
         if self._inform:
-            await self._inform.look()
+            await self._inform.look(pids)
 
     async def why_not_beside(self, spec: AgentSpec) -> str | None:
         """Why this agent may not be run by hand now: it runs somewhere, or is held."""

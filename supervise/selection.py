@@ -9,15 +9,15 @@ from collections.abc import Collection, Iterable, Sequence
 from supervise.errors import NoSuchAgent, UsageError
 from supervise.model import AgentSpec
 
+NOBODY = "no agents are installed here; write an agents.yaml (`supervise init`) and run `supervise install`"
+
 
 def select(
     specs: Sequence[AgentSpec], words: Sequence[str], *, everyone: bool = False, tags: Collection[str] = ()
 ) -> tuple[AgentSpec, ...]:
     """In the order of `specs`, each once. Raises NoSuchAgent with the nearest name for a word that fits none."""
     if not specs:
-        raise NoSuchAgent(
-            "no agents are installed here; write an agents.yaml (`supervise init`) and run `supervise install`"
-        )
+        raise NoSuchAgent(NOBODY)
     if not (words or everyone or tags):
         raise UsageError("say which agents: names, titles, globs, --tag TAG or --all")
     chosen = {spec.name for word in words for spec in _meant_by(word, specs)}

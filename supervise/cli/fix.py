@@ -14,7 +14,7 @@ def command(as_user: bool, as_json: bool) -> int:
     """Look at everything anew, put right what is wrong, and say what.
 
     The rows are made from what the operating system, the processes and the agents show at this moment; what the
-    reconciler may repair, it repairs. It needs no reconciler that runs.
+    reconciler may repair, it repairs. It needs no reconciler that runs. Exit code 5: not everything could be seen.
     """
     import asyncio
     import os
@@ -29,13 +29,18 @@ def command(as_user: bool, as_json: bool) -> int:
 
     there = places(scope_of(as_user), os.environ, uid=os.getuid())
     done = asyncio.run(fix(there, host=socket.gethostname()))
+    code = ExitCode.PARTLY if done["troubles"] else ExitCode.OK
     if as_json:
         print_json(done)
-        return ExitCode.OK
+        return code
     for event in done["events"]:
         click.echo(f"! {shown(event['name'] or 'host')}: {shown(event['message'])}")
     for trouble in done["troubles"]:
         click.secho(f"! {shown(trouble)}", fg="yellow", err=True)
     looked = f"looked at {counted(done['agents'], 'agent')}, {done['by']}"
-    click.echo(f"✓ {looked}: {counted(len(done['events']), 'change') if done['events'] else 'all was true already'}")
-    return ExitCode.OK
+    if done["events"]:
+        looked += f": {counted(len(done['events']), 'change')}"
+    elif not done["troubles"]:
+        looked += ": all was true already"
+    click.echo(f"{'!' if done['troubles'] else '✓'} {looked}")
+    return code

@@ -24,8 +24,8 @@ class Inform(Protocol):
     async def order(self, what: str, names: Sequence[str], *, kind: IntentKind | None = None, reason: str = "") -> None:
         """What a person does, before it is done; `kind`: what is to be remembered of it."""
 
-    async def look(self) -> None:
-        """Something on disk has changed."""
+    async def look(self, pids: Sequence[int] = ()) -> None:
+        """Something on disk has changed, or where these processes are."""
 
     async def ready(self, lives: Mapping[str, str], *, patience: timedelta) -> Mapping[str, str] | None:
         """Why each agent did not become ready in this life of it, empty where it did; None where nobody asks them."""
@@ -42,8 +42,8 @@ class ByControl:
         wish = kind.value if kind else None
         await self._tell("order", what=what, kind=wish, names=list(names), by=self._by, reason=reason)
 
-    async def look(self) -> None:
-        await self._tell("look")
+    async def look(self, pids: Sequence[int] = ()) -> None:
+        await self._tell("look", pids=list(pids))
 
     async def ready(self, lives: Mapping[str, str], *, patience: timedelta) -> Mapping[str, str] | None:
         seconds = patience.total_seconds()

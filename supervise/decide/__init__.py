@@ -226,7 +226,7 @@ def _said(
         "observed_reason": verdict.reason,
         "health": health,
         "health_parts": parts,
-        "pid": unit.pid if unit else None,
+        "pid": _pid(case, unit),
         "incarnation": unit.incarnation if unit and unit.incarnation else (last.incarnation if last else None),
         "boot": now.boot,
         "started_at": unit.started_at if unit else (last.started_at if last else None),
@@ -284,14 +284,14 @@ def fact_time(last: StatusRow | None, unit: UnitState | None, now: Instant) -> d
     moment = unit.ended_at if died and unit.ended_at else unit.since
     if unit.phase is Phase.QUEUED:
         return now.wall  # what systemd dates is its last end
-    if moment is None or (last and last.updated_at and moment < last.updated_at and _goes_on(last, unit)):
+    if moment is None or (last and _goes_on(last, unit)):
         return now.wall
     return min(max(moment, last.since) if last else moment, now.wall)
 
 
 def _goes_on(last: StatusRow, unit: UnitState) -> bool:
-    """Whether the unit is where it was when it was last seen."""
-    return last.phase is unit.phase or (last.phase is None and last.incarnation == unit.incarnation)
+    """Whether the unit is where it was when it was last seen; systemd dates anew also what it has only read anew."""
+    return last.phase in (unit.phase, None) and unit.incarnation in (last.incarnation, None)
 
 
 def _heartbeat(case: Case, unit: UnitState | None, last: StatusRow | None) -> tuple[datetime | None, Source | None]:
@@ -321,12 +321,19 @@ def _revision(past: Past, unit: UnitState | None, last: StatusRow | None) -> str
     return past.loaded.revision if past.loaded else None
 
 
+def _pid(case: Case, unit: UnitState | None) -> int | None:
+    """Of its unit's main process, or of the one in the foreground."""
+    if unit is None or unit.pid or not case.seen.foreground:
+        return unit.pid if unit else None
+    return min(process.pid for process in case.seen.foreground)
+
+
 def _figures(case: Case, unit: UnitState | None, last: StatusRow | None) -> Figures:
     """What it takes, as it was last seen in this life."""
     if unit is None:
         return last or NO_FIGURES
     if unit.pid is None:
-        return NO_FIGURES
+        return case.seen.usage if case.seen.foreground and case.seen.usage else NO_FIGURES
     return case.seen.usage or (last if last and last.incarnation == unit.incarnation else NO_FIGURES)
 
 

@@ -156,9 +156,10 @@ def _foreground(case: Case, unit: UnitState) -> Verdict | None:
         return None
     pid = min(process.pid for process in case.seen.foreground)
     if unit.phase not in DOWN:
-        text = f"It runs twice: as a unit, and in the foreground (`supervise run`, PID {pid})."
+        text = f"It runs twice: as a unit, and in the foreground or adopted (PID {pid})."
         return Verdict(Status.WARNING, Reason.DUPLICATE_PROCESS, text)
-    return Verdict(Status.RUNNING, Reason.AS_WANTED, f"It runs in the foreground (`supervise run`, PID {pid}).")
+    text = f"It runs outside of its unit, in the foreground or adopted (PID {pid})."
+    return Verdict(Status.RUNNING, Reason.AS_WANTED, text)
 
 
 def _hidden(case: Case, unit: UnitState) -> Verdict | None:

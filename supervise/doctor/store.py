@@ -46,6 +46,8 @@ def store(there: Installation) -> Iterator[Finding]:
         yield needs_root(CHECK, f'"{file}"')
         return
     yield from _rights(there, file, status)
+    for lock in sorted(there.places.state.glob("*.lock")):
+        yield from _rights(there, lock, lock.stat())
     if status.st_size > LARGE:
         text = f"The store is {status.st_size >> 20} MiB large."
         yield Finding(CHECK, Severity.NOTE, text, "Keep events and samples for less long (`reconciler: retention:`).")

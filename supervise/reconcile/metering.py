@@ -34,9 +34,4 @@ class Metering:
             self._reconciler.run_pass(names)
 
     def _lives(self) -> dict[str, Life]:
-        states = self._reconciler.states.items()
-        return {
-            name: Life(state.incarnation, state.unit, state.pid)
-            for name, state in states
-            if state.pid and state.incarnation
-        }
+        return {name: life for name in self._reconciler.states if (life := self._reconciler.life(name))}

@@ -10,6 +10,7 @@ from typing import Any
 
 from supervise import clock
 from supervise.control.client import Unreachable, connect
+from supervise.errors import NoSuchAgent
 from supervise.manager import asker
 from supervise.model import Event, Scope
 from supervise.places import Places
@@ -20,6 +21,7 @@ from supervise.reconcile.alone import alone
 from supervise.reconcile.orders import event_json, row_json
 from supervise.reconcile.reconciler import Reconciler
 from supervise.reconcile.scanning import Here
+from supervise.selection import NOBODY as NOTHING_INSTALLED
 from supervise.stores.writer import Writer
 
 BY_RECONCILER, WITHOUT = "by the reconciler that runs", "without a reconciler"
@@ -38,6 +40,7 @@ async def once(places: Places, *, host: str) -> dict[str, Any]:
     except Unreachable as error:
         if not isinstance(error.__cause__, NOBODY):
             raise
+        _refuse_where_nothing_is(places)
         with alone(places):
             return {"by": WITHOUT, "rows": (await _here(places, host))[0]}
 
@@ -50,6 +53,7 @@ async def fix(places: Places, *, host: str) -> dict[str, Any]:
     except Unreachable as error:
         if not isinstance(error.__cause__, NOBODY) or (places.scope is Scope.SYSTEM and os.geteuid()):
             raise
+        _refuse_where_nothing_is(places)
         with alone(places):
             rows, events = await _here(places, host)
         return {"by": WITHOUT, "agents": len(rows), "events": events, "troubles": []}
@@ -60,6 +64,12 @@ async def reload(places: Places) -> dict[str, Any]:
     async with connect(places.control) as control:
         said: dict[str, Any] = await control.ask("reload", patience=PATIENCE)
         return said
+
+
+def _refuse_where_nothing_is(places: Places) -> None:
+    """Before the first install, which makes the folder of the store and gives it to its owner."""
+    if not any(places.manifests.glob("*.json")):
+        raise NoSuchAgent(NOTHING_INSTALLED)
 
 
 async def _here(places: Places, host: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

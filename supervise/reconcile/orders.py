@@ -228,7 +228,7 @@ class _Inside:
     async def order(self, what: str, names: Sequence[str], *, kind: IntentKind | None = None, reason: str = "") -> None:
         self.daemon.reconciler.order(what, names, kind=kind, by=self.by, reason=reason or self.reason)
 
-    async def look(self) -> None:
+    async def look(self, pids: Sequence[int] = ()) -> None:
         await self.daemon.look()
 
     async def ready(self, lives: Mapping[str, str], *, patience: timedelta) -> Mapping[str, str] | None:
@@ -237,6 +237,8 @@ class _Inside:
 
 async def _look(daemon: Daemon, request: Request, send: Send) -> Any:
     """Look at the disk and, for who may act, at everything else now: after an install, a hold, a release."""
+    for pid in request.args.get("pids", ()) if request.peer.may_act else ():
+        daemon.scanning.suspect(int(pid))
     await daemon.look(everything=request.peer.may_act)
     return info(daemon)
 

@@ -54,8 +54,9 @@ from supervise.model import (
 )
 from supervise.observe.beats import changed as since_when
 from supervise.observe.probes import Probed, is_news
+from supervise.observe.usage import Life
 from supervise.places import Places
-from supervise.platforms.systemd.units import unit_name
+from supervise.platforms.systemd.units import run_unit, unit_name
 from supervise.reconcile import presets
 from supervise.reconcile.disk import Disk, with_holds
 from supervise.reconcile.tally import Tally
@@ -175,7 +176,7 @@ class Reconciler:
         for name in names:
             self._observe(name)
         self._tell_of_doubts(found.doubts if found else ())
-        if (found is None) != (before is None):
+        if (found is None) is not self.blind:
             self._tell_of_sight(found)
         return names
 
@@ -274,6 +275,18 @@ class Reconciler:
         for name in concerned:
             self._observe(name)
         return {name for name in found if (row := self.rows.get(name)) and moved(row, found[name])}
+
+    def life(self, name: str) -> Life | None:
+        """What the figures of an agent are of: the main process of its unit, or one in the foreground."""
+        state = self.states.get(name)
+        if state and state.pid and state.incarnation:
+            return Life(state.incarnation, state.unit, state.pid)
+        if first := min((one.id for one in self._in_foreground(name)), key=lambda one: one.pid, default=None):
+            return Life(f"{first.pid}/{first.started}", run_unit(name), first.pid)
+        return None
+
+    def _in_foreground(self, name: str) -> Collection[Process]:
+        return self.findings.foreground.get(name, ()) if self.findings else ()
 
     def listen(self) -> None:
         """From now on beats are heard."""
@@ -425,7 +438,7 @@ class Reconciler:
             self._observed.pop(name, None)
             return
         units = [one.unit for one in spec.depends_on if one.required] if spec else []
-        usage = self.usage.get(name)
+        usage, life = self.usage.get(name), self.life(name)
         probed = self.answers(name)
         self._observed[name] = Observation(
             unit=self.disk.seen_on(state),
@@ -436,7 +449,7 @@ class Reconciler:
             **self._processes(name),
             requirements={unit: self._requirement(unit) for unit in units},
             acting=name in self.acting,
-            usage=usage if usage and usage.incarnation == state.incarnation else None,
+            usage=usage if usage and life and usage.incarnation == life.incarnation else None,
         )
 
     def _is_new(self, state: UnitState) -> bool:
@@ -484,12 +497,12 @@ class Reconciler:
             self.tell(*(doubt_event(doubt, now=now) for doubt in new))
 
     def _tell_of_sight(self, found: Findings | None) -> None:
-        if found is None:
-            text = "Processes cannot be seen any more: hidden ones go unnoticed, and we start nothing."
-            self.tell(told_of_host("ProcessesUnseen", text, now=self.clock()))
-        elif self.blind:
-            self.tell(told_of_host("ProcessesSeen", "Processes are seen again.", now=self.clock()))
         self.blind = found is None
+        if self.blind:
+            text = "Processes cannot be seen: hidden ones go unnoticed, and we start nothing."
+            self.tell(told_of_host("ProcessesUnseen", text, now=self.clock()))
+        else:
+            self.tell(told_of_host("ProcessesSeen", "Processes are seen again.", now=self.clock()))
 
     def _requirement(self, unit: str) -> Requirement:
         state = self.states.get(unit.removeprefix("agent@").removesuffix(".service"))

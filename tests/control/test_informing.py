@@ -42,7 +42,7 @@ def test_what_a_person_does_is_told_in_their_name(path: Path) -> None:
     assert told == [
         ("order", {"what": "stop", "kind": "stop", "names": ["sma", "breakout"], "by": "ada", "reason": "for now"}),
         ("order", {"what": "restart", "kind": None, "names": ["sma"], "by": "ada", "reason": ""}),
-        ("look", {}),
+        ("look", {"pids": []}),
     ]
 
 

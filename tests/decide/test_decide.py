@@ -809,6 +809,16 @@ def test_for_five_seconds_the_last_rows_stand_while_nobody_can_be_asked() -> Non
     assert host.sees(at=after(seconds(6))) == Decision({})
 
 
+def test_what_is_found_beside_a_unit_that_was_only_read_anew_is_dated_now() -> None:
+    """systemd dates the state of a unit from when it has loaded it."""
+    host = Host(AGENT)
+    host.sees(state(Phase.INACTIVE, since=NOON))
+    found = Observation(state(Phase.INACTIVE, since=NOON + seconds(5)), outside=(copy(),))
+    decision = host.sees(found, at=after(seconds(9)))
+    assert host.row().reason is Reason.HIDDEN_PROCESS
+    assert {host.row().since, *(event.at for event in decision.events)} == {NOON + seconds(9)}
+
+
 def test_what_is_seen_again_goes_on_where_it_was() -> None:
     host = running()
     host.learns(host=HostFacts(unseen_since=MONO))

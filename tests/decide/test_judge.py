@@ -153,7 +153,7 @@ def test_held_while_a_copy_runs_outside_is_an_error_that_names_it(phase: Phase) 
 def test_what_runs_in_the_foreground_runs() -> None:
     alone = Observation(state(INACTIVE), foreground=LEFT)
     assert verdict(alone) == Verdict(
-        Status.RUNNING, Reason.AS_WANTED, "It runs in the foreground (`supervise run`, PID 7)."
+        Status.RUNNING, Reason.AS_WANTED, "It runs outside of its unit, in the foreground or adopted (PID 7)."
     )
 
 

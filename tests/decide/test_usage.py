@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from supervise.decide.usage import LEAST_MEMORY, moved, pressure
-from supervise.model import Observation, Phase, StatusRow, Usage
+from supervise.model import Observation, Phase, ProcessId, StatusRow, Usage
 from tests.decide.host import Host
 from tests.nouns import after, alive, dead, row, seconds, spec, state
 
@@ -46,6 +46,15 @@ def test_what_does_not_run_takes_nothing_that_is_known(unit: Any) -> None:
     host = Host(spec())
     taking(host, usage())
     host.sees(Observation(unit, frozenset(), (), usage=usage()))
+    assert figures(host.row()) == (None, None, None)
+
+
+def test_what_runs_outside_of_its_unit_takes_what_was_seen_of_that() -> None:
+    host = Host(spec())
+    ahead = frozenset({ProcessId(7, 1)})
+    host.sees(Observation(state(Phase.INACTIVE), foreground=ahead, usage=usage()))
+    assert (host.row().pid, figures(host.row())) == (7, (0.5, 100 * MIB, 50))
+    host.sees(Observation(state(Phase.INACTIVE), foreground=ahead))
     assert figures(host.row()) == (None, None, None)
 
 

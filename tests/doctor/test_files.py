@@ -226,7 +226,7 @@ def test_another_owner_or_mode_is_told(there: Installation) -> None:
     there = own_store(there)
     there.places.store.chmod(0o644)
     assert only(store(there), "mode 0644").severity is Severity.WARNING
-    assert only(store(replace(there, daemon=STRANGER)), "belongs to uid").severity is Severity.ERROR
+    assert only(store(replace(there, daemon=STRANGER)), 'state.db" belongs to uid').severity is Severity.ERROR
 
 
 def test_what_lies_beside_the_store_is_noted(there: Installation) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from supervise.control.client import Unreachable
 from supervise.control.server import Request, Send, Server
-from supervise.errors import PlatformError
+from supervise.errors import NoSuchAgent, PlatformError
 from supervise.manager import asker
 from supervise.manifest import to_json
 from supervise.model import Findings
@@ -106,6 +106,17 @@ async def test_one_that_runs_and_does_not_answer_is_not_doubled(there: Places, m
         with pytest.raises(Unreachable, match="did not answer"):
             await once(there, host=HOST)
     assert not there.store.exists()
+
+
+@pytest.mark.parametrize("asked", [once, fix])
+@in_a_loop
+async def test_before_the_first_install_it_says_so_and_makes_nothing(there: Places, asked: Any) -> None:
+    for manifest in there.manifests.iterdir():
+        manifest.unlink()
+    before = sorted(there.state.iterdir()) if there.state.exists() else None
+    with pytest.raises(NoSuchAgent, match="no agents are installed here"):
+        await asked(there, host=HOST)
+    assert (sorted(there.state.iterdir()) if there.state.exists() else None) == before
 
 
 @in_a_loop

@@ -631,6 +631,7 @@ async def test_who_cannot_be_seen_any_more_is_judged_by_the_unit_alone_and_that_
     rig = Rig(tmp_path, spec())
     rig.see(alive())
     seen(rig, None)
+    assert rig.reconciler.blind, "from the start"
     seen(rig, replace(LATER, outside={"sma": (copy(),)}), "sma")
     assert reason(rig) is Reason.DUPLICATE_PROCESS
     rig.take()
