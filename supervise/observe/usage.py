@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -88,11 +88,13 @@ class Meter:
         self._container = container(systemds_path(_text(f"{proc}/self/cgroup")) or "")
         self._last: dict[str, _Look] = {}
 
-    def look(self, lives: Mapping[str, Life]) -> dict[str, Usage]:
-        """What each takes now; whoever is not asked about is forgotten."""
+    def look(self, lives: Mapping[str, Life], only: Collection[str] | None = None) -> dict[str, Usage]:
+        """What each takes now, or each of `only`; who does not live any more is forgotten."""
         before = self._last
-        self._last = {name: self._look(life, before.get(name)) for name, life in lives.items()}
-        return {name: _usage(before.get(name), look) for name, look in self._last.items()}
+        wanted = lives.keys() if only is None else lives.keys() & {*only}
+        looks = {name: self._look(lives[name], before.get(name)) for name in wanted}
+        self._last = {name: look for name, look in before.items() if name in lives} | looks
+        return {name: _usage(before.get(name), look) for name, look in looks.items()}
 
     def _look(self, life: Life, before: _Look | None) -> _Look:
         at = self._clock().monotonic

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ class Told:
         self.found = found
         self.asked: list[Mapping[str, Life]] = []
 
-    def look(self, lives: Mapping[str, Life]) -> dict[str, Usage]:
-        self.asked.append(lives)
-        return self.found
+    def look(self, lives: Mapping[str, Life], only: Collection[str] | None = None) -> dict[str, Usage]:
+        self.asked.append({name: life for name, life in lives.items() if only is None or name in only})
+        return {name: one for name, one in self.found.items() if only is None or name in only}
 
 
 def metering(rig: Rig, meter: Any) -> Metering:
@@ -49,3 +49,20 @@ async def test_a_look_ends_in_rows_for_those_whose_figures_moved(tmp_path: Path)
     rig.take()
     await metering(rig, meter).look()
     assert rig.changes == []
+
+
+@in_a_loop
+async def test_who_has_just_started_is_looked_at_twice_before_all_are_again(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, spec(), spec("ema"))
+    rig.see(alive())
+    meter = Told(sma=Usage("boot-1/a", 0.5, 1 << 30, 3), ema=Usage("boot-1/a", 0.1, 1 << 20, 1))
+    looks = metering(rig, meter)
+    await looks.look()
+    rig.see(alive(), alive(name="ema"))
+    for _ in range(4):
+        await looks.look(only_young=True)
+    assert [set(asked) for asked in meter.asked] == [{"sma"}, {"sma", "ema"}, {"ema"}]
+    assert rig.reconciler.rows["ema"].memory == 1 << 20
+    assert rig.reconciler.usage.keys() == {"sma", "ema"}
+    await looks.look()
+    assert set(meter.asked[-1]) == {"sma", "ema"}
