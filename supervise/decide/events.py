@@ -33,6 +33,8 @@ ITSELF = "the agent"
 MANAGER = "systemd"
 SOMEBODY = "somebody"
 OURS = (Reason.QUARANTINED, Reason.CRASH_LOOPING, Reason.NOT_OBSERVED, Reason.PROBE_FAILING)
+OWN_WORDS = (Reason.AGENT_ERROR, Reason.AGENT_WARNING, Reason.AGENT_WAITING)
+COPIED = (Reason.HIDDEN_PROCESS, Reason.DUPLICATE_PROCESS)
 OF_A_START = (Reason.STARTING, Reason.START_TIMEOUT)
 """For its manager the start of an active unit is over: that it is not, its probe has told us."""
 DONE = "done"
@@ -165,15 +167,17 @@ def _behind(last: StatusRow | None, row: StatusRow, intent: Intent | None) -> st
         return row.lock.by
     if last and last.reason is Reason.LOCKED:
         return US  # its lock has ended
+    over = last.observed_reason if last and (last.phase, last.incarnation) == (row.phase, row.incarnation) else None
+    if over in COPIED and row.observed_reason not in COPIED:
+        return SOMEBODY  # who has ended the copy
     if row.observed_reason is Reason.STOPPED_BY_OPERATOR:
         return intent.by if intent and _names(row.message, intent) else SOMEBODY
-    if row.observed_reason in (Reason.HIDDEN_PROCESS, Reason.DUPLICATE_PROCESS):
+    if row.observed_reason in COPIED:
         return SOMEBODY
     if row.observed_reason in OURS or (row.observed_reason in OF_A_START and row.phase is Phase.ACTIVE):
         return US
-    if row.observed_reason in (Reason.AGENT_ERROR, Reason.AGENT_WARNING, Reason.AGENT_WAITING):
-        return ITSELF
-    return MANAGER
+    well_again = row.observed_reason is Reason.AS_WANTED and over in (*OWN_WORDS, Reason.PROBE_FAILING)
+    return ITSELF if row.observed_reason in OWN_WORDS or well_again else MANAGER
 
 
 def _names(message: str, intent: Intent) -> bool:

@@ -155,6 +155,27 @@ def test_behind_what_the_agent_says_of_itself_is_the_agent(reason: Reason) -> No
     assert behind(status=Status.WARNING, reason=reason) == "the agent"
 
 
+@pytest.mark.parametrize(
+    ("over", "now", "by"),
+    [
+        (Reason.DUPLICATE_PROCESS, Reason.AS_WANTED, "somebody"),
+        (Reason.HIDDEN_PROCESS, Reason.STOPPED_BY_OPERATOR, "somebody"),
+        (Reason.AGENT_WARNING, Reason.AS_WANTED, "the agent"),
+        (Reason.PROBE_FAILING, Reason.AS_WANTED, "the agent"),
+        (Reason.PROBE_FAILING, Reason.DRIFT, "systemd"),
+        (Reason.CRASHED, Reason.AS_WANTED, "systemd"),
+    ],
+)
+def test_behind_what_is_over_in_the_same_life_is_whose_it_was(over: Reason, now: Reason, by: str) -> None:
+    changed = row(reason=now, message="root stopped it.")
+    assert status_event(row(reason=over), changed, at=NOON, intent=stop("root")).by == by
+
+
+def test_behind_what_is_well_in_another_life_is_the_manager() -> None:
+    again = row(incarnation="boot-1/b")
+    assert status_event(row(reason=Reason.PROBE_FAILING), again, at=NOON, intent=None).by == "systemd"
+
+
 @pytest.mark.parametrize("reason", [Reason.CRASHED, Reason.AGENT_ERROR, Reason.STOPPED_BY_OPERATOR])
 def test_behind_the_end_of_a_lock_are_we(reason: Reason) -> None:
     locked = row(reason=Reason.LOCKED, observed_reason=reason)
