@@ -112,7 +112,7 @@ def footer(info: Mapping[str, Any] | None) -> str:
         return click.style(WITHOUT_DAEMON, dim=True)
     view_age = info["view_age"]
     told = ["reconciler: " + ("it has not looked yet" if view_age is None else f"view {view_age:.1f} s old")]
-    if info["platform_unseen"] is not None:
+    if (info["platform_unseen"] or 0.0) >= 1.0:  # less is its own start
         told.append(f"systemd could not be asked for {info['platform_unseen']:.0f} s")
     if info["processes"]["unseen"]:
         told.append("processes cannot be seen, so hidden ones go unnoticed and nothing is started (`supervise doctor`)")
