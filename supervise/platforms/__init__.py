@@ -19,6 +19,7 @@ from supervise.model import (
     Scope,
     Snapshot,
     UnitFile,
+    UnitState,
 )
 from supervise.places import Places
 
@@ -58,6 +59,10 @@ class Platform(Protocol):
     ) -> Snapshot:
         """The state of these agents, or of all that are loaded, and in any case of the `known` ones. Without `endings`
         it is not asked how those that are down came to be so, which is the dearest part."""
+
+    async def is_as_known(self, states: Mapping[str, UnitState]) -> bool:
+        """Whether every agent is in the phase, and every active one in the life, of its state here. Asking that costs a
+        tenth of a snapshot."""
 
     def changes(self) -> AsyncIterator[Change]:
         """States as they change, from now on; `Lost` where some may have been missed, and at the beginning. It ends

@@ -55,7 +55,10 @@ SIGNS_AT_ONCE = 100
 """… and of how many at most, so that beats cost the same from some hundred agents on."""
 FEEDING = timedelta(seconds=1)
 """How often our own watchdog is fed at most."""
-RESYNC = timedelta(seconds=60)
+CHECK = timedelta(minutes=1)
+"""How often systemd is asked whether its units are as it has signalled."""
+RESYNC = timedelta(minutes=10)
+"""How often it is asked about everything, which takes a millisecond for each agent."""
 HOST = timedelta(minutes=1)
 """How often it is written down that nothing is new of the host."""
 SAMPLES = timedelta(minutes=5)
@@ -272,6 +275,8 @@ class Daemon:
             changed |= await self.following.look_at_pings(now.monotonic)
         if self._is_due("signs", SIGNS, now):
             changed |= reconciler.owed(SIGNS_AT_ONCE)
+        if self._is_due("check", CHECK, now):
+            await self.following.check()
         if self._is_due("resync", RESYNC, now):
             await self.following.resync()
         elif self._is_due("pass", FULL_PASS, now):

@@ -100,6 +100,11 @@ class Following:
         self._reconciler.run_pass()
         self.seen.set()
 
+    async def check(self) -> None:
+        """Ask for everything anew if anything is not as it was signalled."""
+        if self.platform and not await self.platform.is_as_known(self._reconciler.states):
+            await self.resync()
+
     async def _take_snapshot(self, platform: Platform) -> None:
         """It is not of one moment, so what is signalled while it is taken comes after it: it must not undo that."""
         self._snapshots += 1

@@ -58,6 +58,10 @@ class Scripted(Machine):
         self._ask("answer")
         return Snapshot(found, NOW)
 
+    async def is_as_known(self, states: Mapping[str, UnitState]) -> bool:
+        self._ask("is_as_known", states)
+        return all(states[name].phase is state.phase for name, state in self.states.items())
+
     async def pings(self, names: Collection[str]) -> Mapping[str, Ping]:
         self._ask("pings", names)
         return {name: self.ping_of.get(name, Ping(None, self.states[name].watchdog)) for name in names}

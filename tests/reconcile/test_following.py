@@ -127,6 +127,20 @@ def test_where_signals_were_lost_all_is_asked_again(tmp_path: Path) -> None:
     run(work)
 
 
+def test_all_is_asked_again_where_something_is_not_as_it_was_signalled(tmp_path: Path) -> None:
+    async def work() -> None:
+        host = Host(tmp_path, spec(), spec("breakout"))
+        platform = host.platform(alive(), alive(name="breakout"))
+        async with host.follows():
+            await host.following.check()
+            assert len(platform.asked_for("snapshot")) == 1
+            platform.states["sma"] = dead()  # and no signal of it came
+            await host.following.check()
+            assert (host.phase("sma"), host.status("sma")) == (Phase.RESTARTING, Status.ERROR)
+
+    run(work)
+
+
 def test_what_is_signalled_while_a_snapshot_is_taken_is_newer_than_it(tmp_path: Path) -> None:
     async def work() -> None:
         host = Host(tmp_path, spec(), spec("breakout"))

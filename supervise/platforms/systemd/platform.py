@@ -43,7 +43,7 @@ from supervise.platforms.systemd import units
 from supervise.platforms.systemd.bus import MANAGER, PROPERTIES, SYSTEMD, UNIT, Bus, CallFailed
 from supervise.platforms.systemd.enablement import enabled_units, masked_units
 from supervise.platforms.systemd.probing import ended
-from supervise.platforms.systemd.states import USED, length, moment, unit_state
+from supervise.platforms.systemd.states import USED, invocation, length, moment, phase_of, unit_state
 from supervise.platforms.systemd.watch import SERVICE, Watch, agent_name
 
 TIMER = "org.freedesktop.systemd1.Timer"
@@ -134,6 +134,21 @@ class Systemd:
         for name, timer in runs.items():
             states[name] = replace(states[name], **timer)
         return Snapshot(self._on_disk(states), at)
+
+    async def is_as_known(self, states: Mapping[str, UnitState]) -> bool:
+        rows = (await self.bus.call("ListUnitsByPatterns", "asas", [], [PATTERNS[0]]))[0]
+        listed = {agent_name(row[0]): row for row in rows}
+        down = {name for name, state in states.items() if state.phase in (Phase.INACTIVE, Phase.ABSENT)}
+        if not listed.keys() <= states.keys() <= {*listed, *down}:
+            return False
+        if any(phase_of(_listed(row)) is not states[name].phase for name, row in listed.items()):
+            return False
+        lives = [(row[6], states[name]) for name, row in listed.items() if states[name].phase is Phase.ACTIVE]
+        try:
+            found = await asyncio.gather(*(self.bus.property(path, UNIT, "InvocationID") for path, _ in lives))
+        except CallFailed:
+            return False  # it has been unloaded since
+        return all(bytes(one).hex() == invocation(state) for one, (_, state) in zip(found, lives, strict=True))
 
     async def changes(self) -> AsyncIterator[Change]:
         self._watch = watch = Watch(self._boot, ask=self._service, ask_timer=self._timer_by_name)
@@ -313,8 +328,7 @@ class Systemd:
         return (await self._timer(rows[0]))[1] if rows else None
 
     async def _properties(self, row: list[Any], *, endings: bool = True) -> dict[str, Any] | None:
-        unit, _, load, active, sub, _, path, _, job_type, _ = row
-        known = {"LoadState": load, "ActiveState": active, "SubState": sub, "JobType": job_type}
+        unit, active, path, known = row[0], row[3], row[6], _listed(row)
         if not endings and active in ("inactive", "failed"):
             return known
         wanted = OF_A_LIVING_UNIT if active == "active" else OF_A_DEAD_UNIT
@@ -396,6 +410,12 @@ def _patterns(names: Collection[str] | None) -> list[str]:
     if not names or len(names) > FEW:
         return list(PATTERNS)
     return [unit for name in names for unit in (units.unit_name(name), units.timer_name(name))]
+
+
+def _listed(row: Sequence[Any]) -> dict[str, Any]:
+    """What a list of units tells of one."""
+    _, _, load, active, sub, _, _, _, job_type, _ = row
+    return {"LoadState": load, "ActiveState": active, "SubState": sub, "JobType": job_type}
 
 
 def _wanted(unit: str, names: Collection[str] | None) -> bool:

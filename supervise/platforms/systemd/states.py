@@ -86,7 +86,7 @@ def unit_state(name: str, unit: str, properties: Properties, *, boot: str) -> Un
 
     Absent properties count as zero, as systemd reports them for a unit that has never run.
     """
-    phase = _phase(properties)
+    phase = phase_of(properties)
     by_request, gave_up = _ending(properties, phase)
     pid = properties.get("MainPID", 0) or None
     return UnitState(
@@ -129,7 +129,8 @@ def length(microseconds: int) -> timedelta | None:
     return timedelta(microseconds=microseconds) if 0 < microseconds < NEVER else None
 
 
-def _phase(properties: Properties) -> Phase:
+def phase_of(properties: Properties) -> Phase:
+    """From what `ListUnits` tells: LoadState, ActiveState, SubState, JobType."""
     phase = PHASES.get(properties.get("ActiveState", "inactive"), Phase.INACTIVE)
     if phase in DOWN and properties.get("LoadState") in ("not-found", "bad-setting", "error"):
         return Phase.ABSENT
@@ -145,6 +146,11 @@ def _incarnation(properties: Properties, boot: str) -> str | None:
     invocation = bytes(properties.get("InvocationID", b"")).hex()
     started = properties.get("ExecMainStartTimestampMonotonic", 0)
     return f"{boot}/{invocation}/{properties.get('ExecMainPID', 0)}/{started}" if started else None
+
+
+def invocation(state: UnitState) -> str | None:
+    """The InvocationID of a state's life."""
+    return state.incarnation.split("/")[1] if state.incarnation else None
 
 
 def _exit(properties: Properties) -> Exit | None:

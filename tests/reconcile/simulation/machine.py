@@ -22,11 +22,13 @@ from supervise.model import (
     Intent,
     Lost,
     Outcome,
+    Phase,
     Ping,
     Process,
     ProcessId,
     Snapshot,
     StatusRow,
+    UnitState,
 )
 from supervise.observe.wire import differing
 from supervise.reconcile.scanning import AWAY, EVERY, Here, Take
@@ -170,6 +172,12 @@ class Simulated(Machine):
         wanted = self.units_of if names is None else names
         return Snapshot({name: self.units_of[name].shown() for name in wanted}, self.clock())
 
+    async def is_as_known(self, states: Mapping[str, UnitState]) -> bool:
+        await asyncio.sleep(ANSWER)
+        self._must_answer()
+        shown = {name: unit.shown() for name, unit in self.units_of.items()}
+        return shown.keys() == states.keys() and all(_is_same(one, states[name]) for name, one in shown.items())
+
     async def changes(self) -> AsyncIterator[Change]:
         signals = self._signals = asyncio.Queue()
         yield Lost("the beginning")
@@ -194,6 +202,11 @@ class Simulated(Machine):
     def _must_answer(self) -> None:
         if self.cut:
             raise PlatformError("cannot ask systemd: not connected")
+
+
+def _is_same(state: UnitState, known: UnitState) -> bool:
+    """As a list of units tells: of what is down, that it is; of what is active, which life it is too."""
+    return state.phase is known.phase and (state.phase is not Phase.ACTIVE or state.incarnation == known.incarnation)
 
 
 class Eyes(Here):
