@@ -99,10 +99,12 @@ class World:
         if what != "stop":
             self.wants[name], unit.deaths = True, 0
             self._starts[name].clear()
-        elif (of_us and self.life) or unit.state.phase in (*UP, Phase.RESTARTING):
+        elif of_us and self.life:
             self.wants[name] = False
-        elif unit.state.phase is Phase.STOPPING:
+        elif unit.state.phase is Phase.STOPPING or self._is_stopped_by_us(name):
             self.wants[name] = None  # from a stop of ours nobody can tell it
+        elif unit.state.phase in (*UP, Phase.RESTARTING):
+            self.wants[name] = False
         self.machine.asks(what, name)
 
     # --- What becomes of it -------------------------------------------------------------------------------------------
@@ -110,6 +112,7 @@ class World:
     def unfinished(self) -> Iterator[str]:
         """What is not as people want it, or not said as it is."""
         assert self.life
+        yield from (f"{action} is under way" for action in self._under_way.values())
         for name, unit in self.machine.units_of.items():
             row, wanted = self.life.reconciler.rows[name], self.wants[name]
             if wanted is None:
@@ -142,6 +145,9 @@ class World:
 
     def _answers(self, question: Question, now: Instant) -> ProbeResult:
         return ProbeResult(self.machine.units_of[question.name].hung_at is None, "answered", now)
+
+    def _is_stopped_by_us(self, name: str) -> bool:
+        return name in self._under_way and self._under_way[name].kind is ActionKind.STOP
 
     def _is_decided(self, action: Action) -> None:
         self.note(f"decided: {action.kind} {action.name} ({action.reason})")
