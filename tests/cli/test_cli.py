@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -344,3 +345,13 @@ def test_the_module_runs_as_a_program_and_gives_its_exit_code(tmp_path: Path) ->
     assert done.returncode == ExitCode.USAGE
     assert "did you mean 'status'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("program", [["-m", "supervise"], [str(Path(sys.executable).with_name("supervise"))]])
+def test_ctrl_c_while_modules_are_loaded_is_an_exit_code_and_no_traceback(tmp_path: Path, program: list[str]) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, *program, "status"], env=environ, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "")
