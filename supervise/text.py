@@ -1,4 +1,5 @@
-"""What foreign text must pass before it reaches a terminal, a page or a message: it may hold anything. Pure."""
+"""What foreign text must pass before it reaches a terminal, a page or a message: it may hold anything; and how things
+are counted. Pure."""
 
 from __future__ import annotations
 
@@ -45,6 +46,11 @@ def masked(words: Iterable[str]) -> tuple[str, ...]:
             hidden.append(word)
         hide_next = not equals and word.startswith("-") and secret_looking(word)
     return tuple(hidden)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 agent`, `2 agents`, `3 processes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def columns(text: str) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 
 from supervise.cli.options import Choice
 from supervise.cli.wanted import acting_scope, warn_of_damage
 from supervise.errors import UsageError
 from supervise.manager import Result, Verbs, exit_code, managing
-from supervise.model import AgentSpec
+from supervise.model import AgentSpec, Scope
 from supervise.operator import operating
 from supervise.places import SYSTEM, places
 from supervise.selection import select
@@ -27,8 +27,7 @@ def act(choice: Choice, verb: Verb) -> int:
             chosen = select(verbs.specs, choice.agents, everyone=choice.everyone, tags=choice.tags)
             return exit_code(await verb(verbs, chosen))
 
-    with suppress(UsageError):  # raised anew by who opens
-        warn_of_damage(places(acting_scope(choice.as_user), os.environ, uid=os.getuid()))
+    warn_of_damage(places(Scope.USER, os.environ, uid=os.getuid()) if choice.as_user else SYSTEM)
     return asyncio.run(acted(opening(choice.as_user, choice.project)))
 
 

@@ -25,11 +25,11 @@ def command(file: Path | None, environment: str | None, as_user: bool, as_json: 
     Commands, users and folders are looked up on this host, and systemd's own verifier judges the rendered units.
     Exit code 7 when something is wrong.
     """
-    from supervise.cli.output import counted, print_json, short
+    from supervise.cli.output import print_json, short
     from supervise.cli.wanted import print_warnings, scope_of, wanted
     from supervise.errors import ConfigError
     from supervise.install.verify import complaints
-    from supervise.text import masked, shown
+    from supervise.text import counted, masked, shown
 
     try:
         found = wanted(file, environment, scope_of(as_user))

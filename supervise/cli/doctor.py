@@ -128,7 +128,7 @@ def _advice(finding: Finding) -> str:
 
 
 def _summary(findings: Iterable[Finding]) -> str:
-    from supervise.cli.output import counted
+    from supervise.text import counted
 
     every = list(findings)
     counts = [(word, sum(one.severity == word for one in every)) for word in ("error", "warning", "note")]

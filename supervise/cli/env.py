@@ -22,7 +22,7 @@ def command(agent: str, as_user: bool, as_json: bool, reveal: bool) -> None:
     import os
 
     from supervise.cli.output import print_json
-    from supervise.cli.wanted import acting_scope
+    from supervise.cli.wanted import acting_scope, warn_of_damage
     from supervise.foreground import unit_environment
     from supervise.manager import managing
     from supervise.model import AgentSpec
@@ -31,6 +31,7 @@ def command(agent: str, as_user: bool, as_json: bool, reveal: bool) -> None:
     from supervise.text import MASK, secret_looking, shown
 
     there = places(acting_scope(as_user), os.environ, uid=os.getuid())
+    warn_of_damage(there)
 
     async def chosen() -> tuple[AgentSpec, ...]:
         async with managing(there) as manager:

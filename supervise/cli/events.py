@@ -42,7 +42,7 @@ def command(
     import os
 
     from supervise.cli.moments import moment
-    from supervise.cli.wanted import scope_of
+    from supervise.cli.wanted import scope_of, warn_of_damage
     from supervise.errors import UsageError
     from supervise.manifest import manifests
     from supervise.places import places
@@ -51,6 +51,7 @@ def command(
     there = places(scope_of(as_user), os.environ, uid=os.getuid())
     name = None
     if agent is not None:
+        warn_of_damage(there)
         specs = [spec for one in manifests(there) for spec in one.agents]
         names = {spec.name for spec in select(specs, (agent,))}
         if len(names) > 1:

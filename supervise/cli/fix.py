@@ -20,12 +20,12 @@ def command(as_user: bool, as_json: bool) -> int:
     import os
     import socket
 
-    from supervise.cli.output import counted, print_json
+    from supervise.cli.output import print_json
     from supervise.cli.wanted import scope_of
     from supervise.errors import ExitCode
     from supervise.places import places
     from supervise.reconcile.once import fix
-    from supervise.text import shown
+    from supervise.text import counted, shown
 
     there = places(scope_of(as_user), os.environ, uid=os.getuid())
     done = asyncio.run(fix(there, host=socket.gethostname()))

@@ -27,12 +27,13 @@ def command(file: Path, project: str | None, from_processes: bool) -> None:
     import json
     import os
 
-    from supervise.cli.output import counted, short
+    from supervise.cli.output import short
     from supervise.config import json_schema
     from supervise.errors import SuperviseError
     from supervise.observe.scan import scan
     from supervise.proposals import agents_yaml, from_folder
     from supervise.proposals import from_processes as from_running
+    from supervise.text import counted
 
     file = file.absolute()
     proposals = from_running(scan().processes, uid=os.getuid()) if from_processes else from_folder(file.parent)

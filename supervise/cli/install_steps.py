@@ -7,13 +7,13 @@ from collections.abc import Callable
 import click
 
 from supervise.cli.installing import describe, manager_of
-from supervise.cli.output import counted, counter, print_result, progress
+from supervise.cli.output import counter, print_result, progress
 from supervise.errors import ExitCode
 from supervise.install.apply import Applied
 from supervise.install.plan import Plan
 from supervise.install.session import Session
 from supervise.manager import Result, exit_code
-from supervise.text import shown
+from supervise.text import counted, shown
 
 
 async def carry_out(

@@ -94,8 +94,8 @@ def _chosen(choice: Choice) -> tuple[Places, tuple[AgentSpec, ...]]:
     own = places(Scope.USER, os.environ, uid=os.getuid())
     tried = [own] if choice.as_user else [places(Scope.SYSTEM, os.environ, uid=os.getuid()), own]
     missing: NoSuchAgent | None = None
+    warn_of_damage(*tried)
     for there in tried:
-        warn_of_damage(there)
         projects = [one for one in manifests(there) if choice.project in (None, one.project)]
         specs = [spec for manifest in projects for spec in manifest.agents]
         try:

@@ -115,10 +115,6 @@ def agree(question: str) -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def progress(text: str) -> None:
     """One line of progress, on standard error, unless `-q`."""
     if not _is_quiet():

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from supervise.cli.wanted import scope_of
+from supervise.cli.wanted import scope_of, warn_of_damage
 from supervise.control.client import connect
 from supervise.manager import asker
 from supervise.manifest import manifests
@@ -27,6 +27,7 @@ def ask_about(word: str, as_user: bool, op: str, **args: Any) -> tuple[list[str]
 def names_of(words: Sequence[str], as_user: bool) -> list[str]:
     """The agents that are meant. Raises NoSuchAgent."""
     there = places(scope_of(as_user), os.environ, uid=os.getuid())
+    warn_of_damage(there)
     return [spec.name for spec in select([spec for one in manifests(there) for spec in one.agents], words)]
 
 

@@ -21,7 +21,7 @@ def command(agent: str, as_user: bool) -> int:
     import os
 
     from supervise.cli.output import progress
-    from supervise.cli.wanted import acting_scope
+    from supervise.cli.wanted import acting_scope, warn_of_damage
     from supervise.errors import SuperviseError, UsageError
     from supervise.foreground import run
     from supervise.manager import managing
@@ -30,6 +30,7 @@ def command(agent: str, as_user: bool) -> int:
     from supervise.selection import select
 
     there = places(acting_scope(as_user), os.environ, uid=os.getuid())
+    warn_of_damage(there)
 
     async def chosen() -> AgentSpec:
         async with managing(there) as manager:

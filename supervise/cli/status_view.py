@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from supervise.cli.options import Choice
-from supervise.cli.output import age, counted, duration, local, mark, percent, plain, print_json, size, utc_now
+from supervise.cli.output import age, duration, local, mark, percent, plain, print_json, size, utc_now
 from supervise.cli.probe_view import probe_facts, probes_json
 from supervise.cli.wanted import warn_of_damage
 from supervise.decide import AS_WANTED
@@ -26,8 +26,8 @@ from supervise.manifest import manifests
 from supervise.model import AgentSpec, LogLine, LogQuery, Reason, Scope, Source, Status, StatusRow, UnitState
 from supervise.overview import Overview, following, overview
 from supervise.places import Places, places
-from supervise.selection import select
-from supervise.text import columns, masked, shown
+from supervise.selection import NOBODY, select
+from supervise.text import columns, counted, masked, shown
 
 ORDER = (Status.ERROR, Status.WARNING, Status.UNKNOWN, Status.STARTING, Status.STOPPING, Status.STOPPED, Status.RUNNING)
 NOT_RUNNING = (Status.STOPPED, Status.UNKNOWN)
@@ -299,13 +299,10 @@ def _stamp(state: UnitState) -> str | None:
 def _installed(scopes: Sequence[Scope]) -> list[Places]:
     """The scopes in which something is installed. Raises NoSuchAgent when there is none."""
     all_places = [places(scope, os.environ, uid=os.getuid()) for scope in scopes]
-    for one in all_places:
-        warn_of_damage(one)
+    warn_of_damage(*all_places)
     there = [one for one in all_places if one.manifests.is_dir() and any(one.manifests.glob("*.json"))]
     if not there:
-        raise NoSuchAgent(
-            "no agents are installed here; write an agents.yaml (`supervise init`) and run `supervise install`"
-        )
+        raise NoSuchAgent(NOBODY)
     return there
 
 

@@ -13,12 +13,12 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from supervise.cli.output import MARKS, counted, duration, percent, size
+from supervise.cli.output import MARKS, duration, percent, size
 from supervise.cli.status_view import ORDER, footer
 from supervise.cli.top_state import Pane, Prompt, Sort, State, Verb
 from supervise.decide import AS_WANTED
 from supervise.model import LogLine, StatusRow
-from supervise.text import columns, shown
+from supervise.text import columns, counted, shown
 
 UNKNOWN = "–"
 STALE = timedelta(seconds=5)

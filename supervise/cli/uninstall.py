@@ -29,9 +29,9 @@ def command(file: Path | None, project: str | None, as_user: bool, purge: bool, 
     Nothing of other projects is touched; your agents.yaml and your programs stay. What will not stop keeps its files.
     """
     from supervise.cli.installing import default_project, removal_of, scope_places, show_plan
-    from supervise.cli.output import agree, counted, progress
+    from supervise.cli.output import agree, progress
     from supervise.cli.wanted import acting_scope
-    from supervise.text import shown
+    from supervise.text import counted, shown
 
     there = scope_places(acting_scope(as_user))
     name = default_project(file, project)

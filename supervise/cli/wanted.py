@@ -19,10 +19,10 @@ from supervise.cli.output import problem_line
 from supervise.config import Config, find, load
 from supervise.control import OPERATORS
 from supervise.desired import Desired, desired, host_tags
-from supervise.errors import ConfigError, Problem, UsageError
+from supervise.errors import ConfigError, Problem, SuperviseError, UsageError
 from supervise.fitting import Host
 from supervise.install.plan import conflicts
-from supervise.manifest import Manifest, manifests, unreadable
+from supervise.manifest import Manifest, manifests, read_manifests
 from supervise.model import Scope, UnitFile
 from supervise.places import SYSTEM, Places, places
 from supervise.render import render
@@ -67,9 +67,16 @@ def systemd_version() -> int:
     return int(found[1]) if found else OLDEST_SUPPORTED
 
 
-def warn_of_damage(there: Places) -> None:
-    """Name the manifests that cannot be read: their agents are missing from what follows."""
-    for why in unreadable(there).values():
+def warn_of_damage(*scopes: Places) -> None:
+    """Name the manifests that cannot be read: their agents are missing from what follows.
+
+    Raises SuperviseError where no other is left: what is installed is not nothing, but not known.
+    """
+    read = [read_manifests(there) for there in scopes]
+    reasons = [why for _, damaged in read for why in damaged.values()]
+    if reasons and not any(whole for whole, _ in read):
+        raise SuperviseError("; ".join(reasons))
+    for why in reasons:
         click.secho(f"! {shown(why)}", fg="yellow", err=True)
 
 
