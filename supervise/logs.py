@@ -56,6 +56,11 @@ def _matches(query: LogQuery, scope: Scope) -> Iterator[str]:
         yield from (f"{about}={unit}" for unit in query.units)
 
 
+def stamp(at: datetime) -> str:
+    """A moment as `--since` and `--until` take it, to the microsecond."""
+    return f"@{at.timestamp():.6f}"
+
+
 async def read_journal(query: LogQuery, *, scope: Scope) -> AsyncIterator[LogLine]:
     """The lines of the query's units. Raises SuperviseError with journalctl's own words."""
     now = f"@{time.time():.6f}"

@@ -83,12 +83,13 @@ def looking_for(everyone: Sequence[AgentSpec]) -> Look:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one agent under one verb."""
+    """What became of one agent under one verb. `acted`: False where it was left as it was."""
 
     name: str
     ok: bool
     text: str
     code: ExitCode = ExitCode.OK
+    acted: bool = True
 
 
 class Verbs(Protocol):
@@ -356,14 +357,14 @@ class Manager:
         blocked: dict[str, Result] = {}
         for name, why in obstacles(specs, seen, holds=read_holds(self.places), states=states).items():
             if not (replace_copies and why.removable and await _end_all(why.removable, by_name[name])):
-                blocked[name] = _failed(name, why.text)
+                blocked[name] = replace(_failed(name, why.text), acted=False)
         return blocked
 
     async def _start(self, spec: AgentSpec, state: UnitState) -> tuple[AgentSpec, Result]:
         if state.phase in UP and not spec.schedule:
-            return spec, Result(spec.name, True, f"runs already (PID {state.pid})")
+            return spec, Result(spec.name, True, f"runs already (PID {state.pid})", acted=False)
         if spec.schedule and state.timer_active:
-            return spec, Result(spec.name, True, "its timer runs already")
+            return spec, Result(spec.name, True, "its timer runs already", acted=False)
         waits = state.phase is Phase.RESTARTING and not spec.schedule  # a start would wait as long, up to restart.delay
         kind = ActionKind.RESTART if waits else ActionKind.RESET_AND_START
         outcome = await self.platform.perform(Action(kind, spec.name, started_unit(spec), "asked for"))

@@ -616,6 +616,10 @@ class Source(StrEnum):
     OBSERVED = "observed"
 
 
+SIGNS = (Source.BEAT, Source.PING)
+"""What the agent has sent itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lock:
     """A person has fixed the shown status until a time."""

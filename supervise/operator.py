@@ -80,7 +80,9 @@ class Operator:
     async def _act(self, verb: str, specs: Sequence[AgentSpec], tell: Progress, **args: Any) -> list[Result]:
         names = [spec.name for spec in specs]
         said = await self._control.ask("act", patience=PATIENCE, verb=verb, names=names, **args)
-        results = [Result(one["name"], one["ok"], one["text"], ExitCode(one["code"])) for one in said]
+        results = [
+            Result(one["name"], one["ok"], one["text"], ExitCode(one["code"]), one.get("acted", True)) for one in said
+        ]
         for result in results:
             tell(result)
         return results

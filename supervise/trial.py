@@ -10,14 +10,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from supervise.model import Reason, Source, Status, StatusRow
+from supervise.model import SIGNS, Phase, Reason, Source, Status, StatusRow
+from supervise.text import counted
 
 BAD = (Status.ERROR, Status.STOPPED, Status.UNKNOWN)
 HOPELESS = (Reason.QUARANTINED, Reason.CRASH_LOOPING, Reason.HELD, Reason.NOT_INSTALLED, Reason.MASKED)
 """From here it does not come back while anybody waits."""
 MOST_TOLD = 5
 """Problems that the sentence names; all are in the list."""
-SIGNS = (Source.BEAT, Source.PING)
+ENDED = (Phase.INACTIVE, Phase.RESTARTING, Phase.FAILED)
 
 
 class Kind(StrEnum):
@@ -39,8 +40,16 @@ class News:
 
 
 @dataclass(frozen=True, slots=True)
+class Life:
+    """From one start to the end of what was started. `began`: None where nobody knows."""
+
+    began: datetime | None
+    ended: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
-    """What was seen so far. `problems` speak against it, `remarks` do not."""
+    """What was seen so far. `problems` speak against it, `remarks` do not. `ended`: the last life that is over."""
 
     name: str
     began: datetime
@@ -50,6 +59,7 @@ class Trial:
     heartbeats: int = 0
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    ended: Life | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,8 @@ def seen(trial: Trial, row: StatusRow, *, now: datetime) -> tuple[Trial, tuple[N
         trial,
         row=row,
         restarts=trial.restarts + restarted,
-        heartbeats=trial.heartbeats + (beaten and row.source in SIGNS),
+        heartbeats=trial.heartbeats + (beaten and _gives_signs(row)),
+        ended=_ended(trial, row, restarted=restarted) or trial.ended,
     )
     if trial.came_up is None and row.observed_status is Status.RUNNING:
         trial = replace(trial, came_up=now)
@@ -104,14 +115,25 @@ def _judged(trial: Trial, last: StatusRow | None, row: StatusRow, *, restarted: 
     return trial
 
 
+def _ended(trial: Trial, row: StatusRow, *, restarted: bool) -> Life | None:
+    """The life that ended since the last look."""
+    last = trial.row
+    if row.pid is None and row.phase in ENDED and row.since >= trial.began:
+        return Life(row.started_at, row.since)
+    if restarted and last and last.pid and row.started_at:
+        return Life(last.started_at, row.started_at)
+    return None
+
+
 def _news(last: StatusRow | None, row: StatusRow) -> Iterator[News]:
     if last is None or _shown(last) != _shown(row):
         yield News(Kind.STATUS, f"{_how(row)}{f' (PID {row.pid})' if row.pid else ''}")
     if last is not None and row.restarts > last.restarts:
-        yield News(Kind.RESTART, f"restarted by its manager, {row.restarts} times since it was last started")
-    if row.source in SIGNS and (last is None or last.source not in SIGNS):
+        times = counted(row.restarts, "time")
+        yield News(Kind.RESTART, f"restarted by its manager, {times} since it was last started")
+    if last is not None and _gives_signs(row) and not (_gives_signs(last) and last.incarnation == row.incarnation):
         yield News(Kind.HEARTBEAT, "its first sign of life" if row.source is Source.BEAT else "its first ping")
-    if row.last_activity and (last is None or row.last_activity != last.last_activity):
+    if row.pid and row.last_activity and (last is None or row.last_activity != last.last_activity):
         yield News(Kind.ACTIVITY, row.last_activity)
     if last is not None and row.health != last.health:
         lost = ", ".join(f"-{part.lost:g} {part.name} ({part.why})" for part in row.health_parts)
@@ -133,6 +155,13 @@ def _lived_anew(last: StatusRow, row: StatusRow) -> bool:
     if row.restarts > last.restarts:
         return True
     return bool(last.pid and row.pid and last.incarnation != row.incarnation)
+
+
+def _gives_signs(row: StatusRow) -> bool:
+    """Whether the life that it is in has given a sign: of one that is over the row still has the last."""
+    if row.pid is None or row.source not in SIGNS or row.last_heartbeat is None:
+        return False
+    return row.started_at is None or row.last_heartbeat >= row.started_at
 
 
 def _newer_sign(last: StatusRow | None, row: StatusRow) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from supervise.model import HealthPart, Lock, Phase, Reason, Source, Status, StatusRow
-from supervise.trial import Kind, Trial, Verdict, failed, is_hopeless, seen, verdict
+from supervise.trial import Kind, Life, Trial, Verdict, failed, is_hopeless, seen, verdict
 from tests.nouns import NOON, row, seconds
 
 MINUTE = seconds(60)
@@ -60,7 +60,7 @@ def test_who_comes_up_and_stays_up_is_well() -> None:
 
 
 def test_signs_of_life_are_counted() -> None:
-    looks = [(second, up(source=Source.BEAT, last_heartbeat=at(second))) for second in (1, 2, 2, 3)]
+    looks = [(second, up(source=Source.BEAT, last_heartbeat=at(second))) for second in (1, 2, 2, 3, 4)]
     assert tried(*looks).heartbeats == 3
     assert tried(*looks).text.endswith("3 signs of life were seen")
 
@@ -196,5 +196,43 @@ def test_each_change_is_told_once() -> None:
         (Kind.HEARTBEAT, "its first sign of life"),
         (Kind.ACTIVITY, "12 bars"),
         (Kind.HEALTH, "60: -40 silence (no sign for 2 min)"),
-        (Kind.RESTART, "restarted by its manager, 1 times since it was last started"),
+        (Kind.RESTART, "restarted by its manager, 1 time since it was last started"),
     ]
+
+
+@pytest.mark.parametrize("source", [Source.BEAT, Source.PING])
+def test_a_sign_of_a_life_that_is_over_is_no_news(source: Source) -> None:
+    old: dict[str, Any] = {"source": source, "last_heartbeat": at(-30), "last_activity": "12 bars"}
+    stopped = down(**old, started_at=at(-60))
+    starting = up(1, **old, started_at=at(1), status=Status.STARTING, reason=Reason.STARTING)
+    assert {kind for kind, _ in news(stopped, starting)} == {Kind.STATUS}
+    beats = up(1, source=source, last_heartbeat=at(2), started_at=at(1))
+    assert [kind for kind, _ in news(stopped, starting, beats)].count(Kind.HEARTBEAT) == 1
+    again = up(4, "b", source=source, last_heartbeat=at(5), started_at=at(4))
+    assert [kind for kind, _ in news(stopped, starting, beats, again)].count(Kind.HEARTBEAT) == 2
+
+
+def test_of_who_beats_before_it_is_looked_at_the_sign_is_no_news() -> None:
+    assert [kind for kind, _ in news(up(source=Source.BEAT, last_heartbeat=at(0)))] == [Kind.STATUS]
+
+
+# --- The life that ended ----------------------------------------------------------------------------------------------
+
+
+def ended(*looks: StatusRow) -> Life | None:
+    trial = Trial("sma", NOON)
+    for number, found in enumerate(looks):
+        trial, _ = seen(trial, found, now=at(number))
+    return trial.ended
+
+
+def test_the_last_life_that_ended_is_remembered_with_its_span() -> None:
+    assert ended(down(), up(1, started_at=at(1))) is None
+    assert ended(up(1, started_at=at(1)), dead(5, started_at=at(1))) == Life(at(1), at(5))
+    again = (dead(5, started_at=at(1)), up(7, "b", started_at=at(7)))
+    assert ended(*again) == Life(at(1), at(5))
+    assert ended(*again, dead(9, started_at=at(7))) == Life(at(7), at(9))
+
+
+def test_an_end_that_nobody_saw_was_before_the_next_start() -> None:
+    assert ended(up(1, started_at=at(1)), up(6, "b", started_at=at(6), restarts=1)) == Life(at(1), at(6))

@@ -33,12 +33,15 @@ def command(agent: str, duration: str, keep: bool, as_user: bool, as_json: bool)
     from supervise.cli.spans import length
     from supervise.cli.trial_run import Trying
     from supervise.cli.wanted import scope_of, warn_of_damage
+    from supervise.errors import UsageError
     from supervise.places import places
 
     there = places(scope_of(as_user), os.environ, uid=os.getuid())
     warn_of_damage(there)
     spec = _chosen(there, agent)
     span = length(f"{duration}s" if duration.isdecimal() else duration)
+    if not span:
+        raise UsageError("in no time nobody sees whether it is well: give it some, such as --duration 10s")
 
     async def tried() -> int:
         trying = Trying(there, spec, span, click.echo, as_json=as_json)

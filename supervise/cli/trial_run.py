@@ -16,9 +16,9 @@ import click
 from supervise.cli.output import MARKS, plain, utc_now
 from supervise.control.client import Unreachable
 from supervise.errors import ExitCode, SuperviseError
-from supervise.logs import read_journal
+from supervise.logs import read_journal, stamp
 from supervise.manager import Result, Verbs
-from supervise.model import AgentSpec, LogLine, LogQuery, Phase
+from supervise.model import AgentSpec, LogLine, LogQuery, Phase, Status, StatusRow
 from supervise.overview import Overview, following
 from supervise.places import Places
 from supervise.platforms.systemd.units import run_unit, unit_name
@@ -26,6 +26,9 @@ from supervise.text import shown
 from supervise.trial import Kind, News, Trial, failed, is_hopeless, seen, verdict
 
 DOWN = (Phase.ABSENT, Phase.INACTIVE, Phase.FAILED)
+LAST_LINES = 8
+EARLY, LATE = timedelta(milliseconds=50), timedelta(milliseconds=300)
+"""The journal may date the first words of a process before its start, and the last ones after its end."""
 WARNING = 4
 """Lines of the log from this priority on are trouble."""
 FIRST_LOOK = 10.0
@@ -51,6 +54,8 @@ class Trying:
         self._over = asyncio.Event()
         self._began = asyncio.get_running_loop().time()
         self._ended_by: int | None = None
+        self._started = False
+        """By us: nothing else is ours to stop."""
 
     async def run(self, opening: Opening, *, keep: bool) -> int:
         """Gives the exit code. Raises what keeps it from beginning."""
@@ -59,13 +64,13 @@ class Trying:
             loop.add_signal_handler(number, self._end, code)
         following = asyncio.ensure_future(self._follow())
         tasks = [following, asyncio.ensure_future(self._read_log())]
-        was_down = False
+        start: asyncio.Task[None] | None = None
         try:
             await self._first_look(following)
-            was_down = self._trial.row is not None and self._trial.row.phase in DOWN
             self._begin()
-            if was_down:
-                tasks.append(self._started(opening))
+            if _is_down(self._trial.row):
+                start = self._starting(opening)
+                tasks.append(start)
             await self._wait(following)
             now = self._now()
         finally:
@@ -74,10 +79,10 @@ class Trying:
             for task in tasks:
                 task.cancel()
             done = await asyncio.gather(*tasks, return_exceptions=True)
-        if was_down and isinstance(done[-1], SuperviseError):
+        if start and isinstance(done[-1], SuperviseError):
             raise done[-1]  # we may not start it
-        stopped = await self._stop(opening) if was_down and not keep else None
-        return self._judge(now, stopped)
+        stopped = await self._stop(opening) if self._started and not keep else None
+        return await self._judge(now, stopped)
 
     async def _first_look(self, following: asyncio.Task[None]) -> None:
         looking = asyncio.ensure_future(self._looked.wait())
@@ -94,7 +99,7 @@ class Trying:
         self._trial = Trial(self._spec.name, began, self._trial.row, came_up=began if self._trial.came_up else None)
         self._began = asyncio.get_running_loop().time()
 
-    def _started(self, opening: Opening) -> asyncio.Task[None]:
+    def _starting(self, opening: Opening) -> asyncio.Task[None]:
         task = asyncio.ensure_future(self._start(opening))
         task.add_done_callback(self._notice)
         return task
@@ -104,9 +109,11 @@ class Trying:
             self._over.set()
 
     async def _start(self, opening: Opening) -> None:
-        self._tell("start", "it does not run, so it is started")
         async with opening() as verbs:
+            self._tell("start", "its unit does not run, so it is started")
+            self._started = True  # also where nobody waits for the answer
             results = await verbs.start(_same(verbs, self._spec), tell=_quiet)
+        self._started = any(result.acted for result in results)
         for result in results:
             if not result.ok:
                 self._tell("start", result.text)
@@ -134,18 +141,40 @@ class Trying:
         self._tell("stop", "stopped again, as it was before" if ok else "; ".join(one.text for one in results))
         return ok
 
-    def _judge(self, now: datetime, stopped: bool | None) -> int:
+    async def _judge(self, now: datetime, stopped: bool | None) -> int:
         found = verdict(self._trial, now=now, duration=self._duration)
+        words = [] if found.ok else await self._last_words()
         if self._as_json:
-            self._say(_line({"kind": "verdict", **asdict(found), "stopped": stopped}))
+            last_lines = [{"at": line.at, "text": line.text} for line in words]
+            self._say(_line({"kind": "verdict", **asdict(found), "stopped": stopped, "last_lines": last_lines}))
         else:
+            self._show(words)
             for remark in found.remarks:
                 self._say(click.style(f"! {shown(remark)}", fg="yellow"))
             sign = click.style("✓", fg="green") if found.ok else click.style("✗", fg="red")
             self._say(f"{sign} {shown(found.name)}: {shown(found.text)}")
-        if not found.ok:
-            return ExitCode.FAILED
-        return self._ended_by if self._ended_by and not found.complete else ExitCode.OK
+        if self._ended_by and not found.complete:
+            return self._ended_by
+        return ExitCode.OK if found.ok else ExitCode.FAILED
+
+    async def _last_words(self) -> list[LogLine]:
+        """What the agent itself wrote last in the last life that came to an end."""
+        life = self._trial.ended
+        if life is None:
+            return []
+        since, until = stamp(life.began - EARLY) if life.began else None, stamp(life.ended + LATE)
+        query = LogQuery((unit_name(self._spec.name),), LAST_LINES, since=since, until=until, by_manager=False)
+        try:
+            async with aclosing(read_journal(query, scope=self._there.scope)) as lines:  # type: ignore[type-var]
+                return [line async for line in lines]
+        except (OSError, SuperviseError):  # said already, by who reads it as it is written
+            return []
+
+    def _show(self, words: Sequence[LogLine]) -> None:
+        if words:
+            self._say(click.style("last lines before its end:", bold=True))
+        for line in words:
+            self._say(f"  {line.at.astimezone():%H:%M:%S} {shown(line.text)}")
 
     # --- What comes ---------------------------------------------------------------------------------------------------
 
@@ -207,6 +236,11 @@ class Trying:
         after = (self._now() - self._trial.began).total_seconds()
         stamp = click.style(f"{after:6.1f} s", dim=True)
         self._say(f"{stamp}  {kind:<9}  {click.style(shown(text), fg=colour)}")
+
+
+def _is_down(row: StatusRow | None) -> bool:
+    """Whether it runs neither as a unit nor in the foreground, adopted or by `supervise run`."""
+    return row is not None and row.phase in DOWN and row.observed_status is not Status.RUNNING
 
 
 def _same(verbs: Verbs, spec: AgentSpec) -> Sequence[AgentSpec]:

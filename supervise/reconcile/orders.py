@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -214,7 +214,7 @@ async def _act(daemon: Daemon, request: Request, send: Send) -> Any:
             results = await manager.hold(specs, reason=reason, by=by, tell=_quiet)
         case "release":
             results = await manager.release(specs, tell=_quiet)
-    return [{"name": one.name, "ok": one.ok, "text": one.text, "code": int(one.code)} for one in results]
+    return [{**asdict(one), "code": int(one.code)} for one in results]
 
 
 @dataclass(frozen=True, slots=True)

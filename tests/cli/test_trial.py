@@ -6,18 +6,20 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from supervise.cli import trial_run
+from supervise.cli import acting, trial_run
 from supervise.cli.output import utc_now
 from supervise.control.server import Request, Send
 from supervise.errors import ExitCode
 from supervise.holds import write_hold
+from supervise.manager import Result
 from supervise.manifest import to_json
-from supervise.model import Hold, Phase, Reason, Schedule, Scope, Status, StatusRow
+from supervise.model import Hold, LogLine, LogQuery, Phase, Reason, Schedule, Scope, Status, StatusRow
 from supervise.places import Places
 from supervise.reconcile.orders import row_json
 from tests.cli.reconciler import HOSTILE, INERT
@@ -29,9 +31,11 @@ from tests.reconcile.served import INFO, served
 
 @pytest.fixture(autouse=True)
 def without_a_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def nothing(*query: Any, **more: Any) -> Any:
-        await asyncio.Event().wait()
-        yield
+    async def nothing(query: LogQuery, **more: Any) -> AsyncIterator[LogLine]:
+        if query.follow:
+            await asyncio.Event().wait()
+        for _ in ():
+            yield _
 
     monkeypatch.setattr(trial_run, "read_journal", nothing)
 
@@ -103,7 +107,8 @@ def test_who_interrupts_it_gets_the_verdict_so_far(supervise: Supervise, there: 
     assert answer.out.splitlines()[-1].startswith("✓ sma: well for 0 s of 60 s: it was up")
     with served(there.control, watch=Told(up(), dead(), then=number)):
         answer = supervise("trial", "sma", "--user", "--duration", "60")
-    assert answer.code == ExitCode.FAILED
+    assert answer.code == code
+    assert answer.out.splitlines()[-1].startswith("✗ sma: not well in 0 s of 60 s: ")
 
 
 def test_one_that_is_stopped_by_somebody_ends_it_early(supervise: Supervise, there: Places) -> None:
@@ -119,8 +124,91 @@ def test_who_may_not_start_it_is_told_so_and_it_is_not_judged(supervise: Supervi
     answer = trial(supervise, there, [row(status=Status.STOPPED, phase=Phase.INACTIVE)])
     assert answer.code == ExitCode.USAGE
     assert "--user is for ordinary users" in answer.err
+    assert "so it is started" not in answer.out
     assert "✓" not in answer.out
     assert "✗" not in answer.out
+
+
+# --- What it starts and stops -----------------------------------------------------------------------------------------
+
+DOWN: dict[str, Any] = {"status": Status.STOPPED, "reason": Reason.NOT_STARTED, "phase": Phase.INACTIVE}
+
+
+class Ordered:
+    """Verbs of which a start has this result."""
+
+    specs = (spec("sma"),)
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+        self.orders: list[str] = []
+
+    @asynccontextmanager
+    async def opening(self, *words: Any) -> AsyncIterator[Any]:
+        yield self
+
+    async def start(self, *specs: Any, **more: Any) -> list[Result]:
+        self.orders.append("start")
+        return [self.result]
+
+    async def stop(self, *specs: Any, **more: Any) -> list[Result]:
+        self.orders.append("stop")
+        return [Result("sma", True, "stopped")]
+
+
+@pytest.mark.parametrize(
+    ("found", "result", "orders"),
+    [
+        (DOWN, Result("sma", True, "started"), ["start", "stop"]),
+        (DOWN, Result("sma", False, "started, but it did not stay up"), ["start", "stop"]),
+        (DOWN, Result("sma", False, "a copy runs outside its unit", acted=False), ["start"]),
+        (DOWN, Result("sma", True, "runs already (PID 7)", acted=False), ["start"]),
+        ({"phase": Phase.INACTIVE, "message": "It runs in the foreground."}, Result("sma", True, "started"), []),
+        ({}, Result("sma", True, "started"), []),
+    ],
+)
+def test_it_stops_only_what_it_has_started_itself(
+    supervise: Supervise,
+    there: Places,
+    monkeypatch: pytest.MonkeyPatch,
+    found: dict[str, Any],
+    result: Result,
+    orders: list[str],
+) -> None:
+    verbs = Ordered(result)
+    monkeypatch.setattr(acting, "opening", verbs.opening)
+    answer = trial(supervise, there, [row(since=utc_now(), **found)])
+    assert verbs.orders == orders
+    assert ("stopped again" in answer.out) is ("stop" in orders)
+
+
+def test_what_an_agent_wrote_before_its_end_is_in_the_verdict(
+    supervise: Supervise, there: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[LogQuery] = []
+
+    async def journal(query: LogQuery, **more: Any) -> AsyncIterator[LogLine]:
+        if query.follow:
+            await asyncio.Event().wait()
+        asked.append(query)
+        yield LogLine(NOON, "sma", f"KeyError: {HOSTILE}")
+
+    monkeypatch.setattr(trial_run, "read_journal", journal)
+    answer = trial(supervise, there, [up(), dead()])
+    head, words, last = answer.out.splitlines()[-3:]
+    assert (head, words[-len(INERT) :]) == ("last lines before its end:", INERT)
+    assert last.startswith("✗ sma: not well")
+    as_json = trial(supervise, there, [up(), dead()], "--json")
+    assert [one["text"] for one in json.loads(as_json.out.rstrip("\n").split("\n")[-1])["last_lines"]] == [
+        f"KeyError: {HOSTILE}"
+    ]
+    assert (asked[0].by_manager, asked[0].priority, asked[0].units) == (False, None, ("agent@sma.service",))
+    assert asked[0].until is not None
+    well = trial(supervise, there, [up()])
+    assert "last lines" not in well.out
+
+
+# --- What is refused --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -131,6 +219,7 @@ def test_who_may_not_start_it_is_told_so_and_it_is_not_judged(supervise: Supervi
         (["feed"], ExitCode.FAILED, "it is held by ada: no good (`supervise release feed`)"),
         (["nightly"], ExitCode.USAGE, '"nightly" is a job, which is not there to stay'),
         (["sma", "--duration", "soon"], ExitCode.USAGE, "'soon' is not a time span"),
+        (["sma", "--duration", "0"], ExitCode.USAGE, "in no time nobody sees whether it is well"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_done(

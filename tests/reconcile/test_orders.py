@@ -504,7 +504,7 @@ def at_work(desk: Desk) -> Desk:
 async def test_a_verb_is_told_in_the_name_of_who_asked_and_then_carried_out(at_work: Desk) -> None:
     running(at_work)
     said = await at_work.ask("act", OWNER, verb="stop", names=["sma"], reason="holidays")
-    assert said == [{"name": "sma", "ok": True, "text": "stopped", "code": 0}]
+    assert said == [{"name": "sma", "ok": True, "text": "stopped", "code": 0, "acted": True}]
     assert orders(at_work) == [("sma", "stop", "holidays", "uid 4242")]
     assert at_work.reconciler.intents["sma"].kind is IntentKind.STOP
     assert at_work.machine.orders == ["stop agent@sma.service"]
