@@ -6,11 +6,11 @@ root may move other users' processes, which is why no policy does this.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from supervise.decide import copies
-from supervise.errors import NoSuchAgent, SuperviseError, UsageError
+from supervise.errors import SuperviseError, UsageError
 from supervise.holds import read_holds
 from supervise.manager import Manager, Result
 from supervise.model import AgentSpec, Findings, Phase, Process
@@ -48,13 +48,34 @@ def chosen(what: str, specs: Sequence[AgentSpec], found: Findings, *, name: str 
 def _of_pid(pid: int, specs: Mapping[str, AgentSpec], found: Findings, name: str | None) -> Adoption:
     fitting = {agent: one for agent, one in _outside(found) if one.id.pid == pid}
     if not fitting:
-        raise SuperviseError(f"cannot adopt PID {pid}: it runs no agent's command outside of units (`supervise ps`)")
-    if name is not None and name not in fitting:
-        raise NoSuchAgent(f"cannot adopt PID {pid} as {name}: it fits {', '.join(sorted(fitting))}")
-    if name is None and len(fitting) > 1:
-        raise UsageError(f"PID {pid} fits {', '.join(sorted(fitting))}: say which with --as NAME")
-    agent = name or next(iter(fitting))
-    return Adoption(specs[agent], fitting[agent])
+        raise SuperviseError(f"cannot adopt PID {pid}: {_why_not(pid, found)} (`supervise ps`)")
+    named = specs if name is None else {spec.name for spec in select(tuple(specs.values()), (name,))}
+    meant = sorted(fitting.keys() & named)
+    if not meant:
+        raise SuperviseError(f"cannot adopt PID {pid} as {name}: it fits {', '.join(sorted(fitting))}")
+    if len(meant) > 1:
+        raise UsageError(f"PID {pid} fits {', '.join(meant)}: say which with --as NAME")
+    return Adoption(specs[meant[0]], fitting[meant[0]])
+
+
+def _why_not(pid: int, found: Findings) -> str:
+    for places, where in (
+        (found.foreground, "adopted already, or begun by `supervise run`"),
+        (found.inside, "in its unit"),
+    ):
+        for name, processes in places.items():
+            if pid in {one.id.pid for one in processes}:
+                return f"it runs as {name} already, {where}"
+    return "it runs no agent's command outside of units"
+
+
+def foreign(adoption: Adoption) -> str | None:
+    """Whose the process is, where it is not the agent's own user's: what it may do and write differs."""
+    spec, process = adoption.spec, adoption.process
+    user = process.user or str(process.uid)
+    if spec.user is None or spec.user in (process.user, str(process.uid)):
+        return None
+    return f"PID {process.id.pid} runs as {user}, not as {spec.user} as the unit of {spec.name} would"
 
 
 def _outside(found: Findings) -> Iterator[tuple[str, Process]]:
@@ -64,11 +85,15 @@ def _outside(found: Findings) -> Iterator[tuple[str, Process]]:
         yield from ((name, doubt.process) for name in doubt.names)
 
 
-async def adopt(manager: Manager, platform: Systemd, what: str, *, name: str | None = None) -> Result:
+async def adopt(
+    manager: Manager, platform: Systemd, what: str, *, name: str | None = None, warn: Callable[[str], None]
+) -> Result:
     """Move the process and its descendants. Raises SuperviseError where that is not right."""
     adoption = chosen(what, manager.specs, await manager.processes(), name=name)
     spec, pid = adoption.spec, adoption.process.id.pid
     await _check(adoption, manager)
+    if text := foreign(adoption):
+        warn(text)
     await manager.tell_of("adopt", [spec], reason=f"PID {pid}")
     unit = run_unit(spec.name)
     moved = list(family(pid, scan().processes))

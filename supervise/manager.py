@@ -57,6 +57,7 @@ LONGEST_REASON = 500
 SETTLE = timedelta(seconds=1)
 """How long a started agent must stay up before it counts as ready; its ready probe may take longer."""
 LONGEST_WAIT = timedelta(hours=1)
+KILLED = "by SIGKILL at once (`force-stop`)"
 
 T = TypeVar("T")
 Progress = Callable[["Result"], None]
@@ -201,7 +202,7 @@ class Manager:
         blocked = await self._blocked(specs, replace_copies=replace_copies, states=snapshot.states)
         free = [spec for spec in specs if spec.name not in blocked]
         await self.tell_of("start", [spec for spec in free if not _runs(spec, snapshot.states)], IntentKind.START)
-        await self._tell_of_refused(specs, blocked)
+        await self._tell_of_refused("start", specs, blocked)
         for result in blocked.values():
             tell(result)
         started = await _counted([self._start(spec, snapshot.states[spec.name]) for spec in free], count)
@@ -219,7 +220,7 @@ class Manager:
         count: Count = nothing_counted,
     ) -> list[Result]:
         """Stop, a job's timer too. `kill`: without asking (SIGKILL), copies outside the unit too."""
-        await self.tell_of("stop", specs, IntentKind.STOP)
+        await self.tell_of("stop", specs, IntentKind.STOP, reason=KILLED if kill else "")
         return await self._stop_all(specs, tell=tell, kill=kill, count=count)
 
     async def _stop_all(
@@ -305,13 +306,13 @@ class Manager:
         await self.look()
         return results
 
-    async def _tell_of_refused(self, specs: Sequence[AgentSpec], blocked: Mapping[str, Result]) -> None:
+    async def _tell_of_refused(self, what: str, specs: Sequence[AgentSpec], blocked: Mapping[str, Result]) -> None:
         """Who is refused for a copy is wanted all the same, and started once that has ended; who is held is not."""
         held = read_holds(self.places)
         for spec in specs:
             if spec.name in blocked and spec.name not in held:
                 reason = f"refused: {blocked[spec.name].text}"
-                await self.tell_of("start", [spec], IntentKind.START, reason=reason)
+                await self.tell_of(what, [spec], IntentKind.START, reason=reason)
 
     async def processes(self) -> Findings:
         """Whose processes run where, now."""
@@ -440,10 +441,11 @@ class Manager:
         return await stopping
 
     async def _restart_batch(self, specs: Sequence[AgentSpec], settle: timedelta, tell: Progress) -> list[Result]:
-        await self.tell_of("restart", specs, IntentKind.START)
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)
         blocked = await self._blocked(specs, replace_copies=False, states=snapshot.states)
         free = [spec for spec in specs if spec.name not in blocked]
+        await self.tell_of("restart", free, IntentKind.START)
+        await self._tell_of_refused("restart", specs, blocked)
         done = await asyncio.gather(*(self._restart(spec) for spec in free))
         results = [*blocked.values(), *(await self._settled(done, settle))]
         for result in results:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from supervise.adopting import chosen, family
+from supervise.adopting import Adoption, chosen, family, foreign
 from supervise.errors import NoSuchAgent, SuperviseError, UsageError
 from supervise.model import Doubt, Findings
 from tests.nouns import copy, spec
@@ -14,7 +14,10 @@ from tests.nouns import copy, spec
 SPECS = (spec("sma"), spec("feed"), spec("twins"))
 EITHER = Doubt(copy(7), ("feed", "sma"), "it fits several agents")
 FOUND = Findings(
-    outside={"sma": (copy(1),), "twins": (copy(2), copy(3))}, inside={"feed": (copy(5),)}, doubts=(EITHER,)
+    outside={"sma": (copy(1),), "twins": (copy(2), copy(3))},
+    inside={"feed": (copy(5),)},
+    foreground={"twins": (copy(6),)},
+    doubts=(EITHER,),
 )
 
 
@@ -44,16 +47,28 @@ def test_it_is_meant_by_pid_or_by_the_agent_of_which_one_copy_runs(
         ("feed", None, SuperviseError, "no process of it runs outside of its unit"),
         ("smaa", None, NoSuchAgent, "sma"),
         ("99", None, SuperviseError, "PID 99"),
-        ("5", None, SuperviseError, "runs no agent's command outside of units"),
+        ("5", None, SuperviseError, "it runs as feed already, in its unit"),
+        ("6", None, SuperviseError, "it runs as twins already, adopted already, or begun by `supervise run`"),
         ("7", None, UsageError, "PID 7 fits feed, sma: say which with --as NAME"),
-        ("1", "feed", NoSuchAgent, "it fits sma"),
+        ("99", None, SuperviseError, "it runs no agent's command outside of units"),
+        ("1", "feed", SuperviseError, "cannot adopt PID 1 as feed: it fits sma"),
+        ("1", "nobody", NoSuchAgent, 'there is no agent "nobody"'),
     ],
 )
 def test_what_cannot_be_meant_is_told_with_what_to_do(
     what: str, name: str | None, error: type[Exception], words: str
 ) -> None:
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=words) as raised:
         chosen(what, SPECS, FOUND, name=name)
+    assert type(raised.value) is error
+
+
+def test_whose_it_is_is_told_where_it_is_not_the_agents_own_users() -> None:
+    told = foreign(Adoption(spec(), copy(7, user="ada")))
+    assert told == "PID 7 runs as ada, not as trader as the unit of sma would"
+    assert foreign(Adoption(spec(), copy(7, user="", uid=1001))) is not None
+    for own in (Adoption(spec(), copy()), Adoption(spec(user="1000"), copy()), Adoption(spec(user=None), copy())):
+        assert foreign(own) is None
 
 
 def test_children_and_their_children_come_along_and_nobody_else() -> None:

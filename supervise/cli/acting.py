@@ -19,8 +19,8 @@ from supervise.selection import select
 Verb = Callable[[Verbs, tuple[AgentSpec, ...]], Awaitable[list[Result]]]
 
 
-def act(choice: Choice, verb: Verb) -> int:
-    """Run a verb on the chosen agents; gives the exit code."""
+def act(choice: Choice, verb: Verb, *, operators: bool = True) -> int:
+    """Run a verb on the chosen agents; gives the exit code. `operators`: whether they may do it too."""
 
     async def acted(opened: AbstractAsyncContextManager[Verbs]) -> int:
         async with opened as verbs:
@@ -28,16 +28,16 @@ def act(choice: Choice, verb: Verb) -> int:
             return exit_code(await verb(verbs, chosen))
 
     warn_of_damage(places(Scope.USER, os.environ, uid=os.getuid()) if choice.as_user else SYSTEM)
-    return asyncio.run(acted(opening(choice.as_user, choice.project)))
+    return asyncio.run(acted(opening(choice.as_user, choice.project, operators=operators)))
 
 
-def opening(as_user: bool, project: str | None = None) -> AbstractAsyncContextManager[Verbs]:
+def opening(as_user: bool, project: str | None = None, *, operators: bool = True) -> AbstractAsyncContextManager[Verbs]:
     """The verbs for whoever calls: root, a user for themselves, or an operator through the reconciler.
 
     Raises UsageError for anybody else, some of it only when it is entered.
     """
     try:
-        there = places(acting_scope(as_user, operators=True), os.environ, uid=os.getuid())
+        there = places(acting_scope(as_user, operators=operators), os.environ, uid=os.getuid())
     except UsageError as error:
         if as_user:
             raise

@@ -24,7 +24,7 @@ def command(what: str, name: str | None, as_user: bool) -> int:
     import os
 
     from supervise.adopting import adopt
-    from supervise.cli.output import print_result
+    from supervise.cli.output import print_result, print_warning
     from supervise.cli.wanted import acting_scope, warn_of_damage
     from supervise.errors import ExitCode
     from supervise.manager import Result, managing
@@ -36,7 +36,7 @@ def command(what: str, name: str | None, as_user: bool) -> int:
 
     async def adopted() -> Result:
         async with managing(there) as manager, Systemd(there) as platform:
-            return await adopt(manager, platform, what, name=name)
+            return await adopt(manager, platform, what, name=name, warn=print_warning)
 
     print_result(asyncio.run(adopted()))
     return ExitCode.OK

@@ -37,7 +37,7 @@ def command(choice: Choice, yes: bool) -> int:
             print_result(result)
         return results
 
-    return act(choice, killed)
+    return act(choice, killed, operators=False)
 
 
 async def _locked(result: Result, as_user: bool) -> Result:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from supervise.errors import Problem, SuperviseError
+from supervise.errors import Problem, SuperviseError, UsageError
 from supervise.model import Status
 from supervise.text import shown
 
@@ -105,12 +105,21 @@ def print_result(result: Result) -> None:
     click.echo(f"{sign} {shown(result.name)}: {shown(result.text)}", err=not result.ok)
 
 
+def print_warning(text: str) -> None:
+    click.secho(f"! {shown(text)}", fg="yellow", err=True)
+
+
 def agree(question: str) -> None:
     """Ask for a yes. Anything else ends the command with nothing done; Ctrl-C does so at once, also inside asyncio."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if not click.confirm(question):
             raise SuperviseError("nothing was changed")
+    except click.Abort as error:
+        if not isinstance(error.__context__, EOFError):
+            raise
+        click.echo()  # the question stands in this line
+        raise UsageError("nobody is there to answer, so nothing was changed; --yes says yes beforehand") from error
     finally:
         signal.signal(signal.SIGINT, before)
 

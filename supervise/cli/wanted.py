@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from supervise.cli.output import problem_line
+from supervise.cli.output import print_warning, problem_line
 from supervise.config import Config, find, load
 from supervise.control import OPERATORS
 from supervise.desired import Desired, desired, host_tags
@@ -26,7 +26,6 @@ from supervise.manifest import Manifest, manifests, read_manifests
 from supervise.model import Scope, UnitFile
 from supervise.places import SYSTEM, Places, places
 from supervise.render import render
-from supervise.text import shown
 
 OLDEST_SUPPORTED = 252
 """Debian 12's systemd; assumed where none is installed to be asked."""
@@ -77,7 +76,7 @@ def warn_of_damage(*scopes: Places) -> None:
     if reasons and not any(whole for whole, _ in read):
         raise SuperviseError("; ".join(reasons))
     for why in reasons:
-        click.secho(f"! {shown(why)}", fg="yellow", err=True)
+        print_warning(why)
 
 
 def print_warnings(warnings: Sequence[Problem]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -73,6 +74,32 @@ def test_who_is_no_operator_or_has_no_reconciler_is_told_of_root_and_user(
         in answer.err
     )
     assert "supervise-operators while the reconciler runs" in answer.err
+
+
+def test_to_kill_an_operator_is_not_sent_for(supervise: Supervise, machine_wide: Places) -> None:
+    answer = supervise("force-stop", "sma")
+    assert answer.code == ExitCode.USAGE
+    assert "`sudo supervise force-stop sma`, or `supervise force-stop sma --user`" in answer.err
+    assert "supervise-operators" not in answer.err
+    with served(machine_wide.control, whoami=OPERATOR):
+        told = supervise("force-stop", "sma", "--yes")
+    assert (told.code, told.err) == (
+        ExitCode.USAGE,
+        "supervise: to kill takes root; an operator can `supervise stop`\n",
+    )
+
+
+@pytest.mark.parametrize(("answer", "code"), [("", ExitCode.USAGE), ("n\n", ExitCode.FAILED)])
+def test_where_nobody_answers_a_question_nothing_is_done_and_the_way_without_is_named(
+    supervise: Supervise, machine_wide: Places, monkeypatch: pytest.MonkeyPatch, answer: str, code: ExitCode
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO(answer))
+    with served(machine_wide.control, whoami=OPERATOR) as other:
+        told = supervise("force-stop", "sma")
+    assert told.code == code
+    assert told.err.startswith("supervise: ")
+    assert ("--yes" in told.err) is (code == ExitCode.USAGE)
+    assert [one.op for one in other.asked] == ["whoami"]
 
 
 def test_the_command_in_the_advice_can_be_copied_whatever_its_words_are(
