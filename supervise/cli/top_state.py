@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import Enum, StrEnum, auto
 from typing import Any
 
 from supervise.cli.status_view import ORDER
-from supervise.model import StatusRow
+from supervise.model import SIGNS, StatusRow
 from supervise.text import shown
 
 PAGE = 10
@@ -114,6 +115,11 @@ def _fits(row: StatusRow, words: str) -> bool:
     return all(word in text for word in words.casefold().split())
 
 
+def last_sign(row: StatusRow) -> datetime | None:
+    """When it last gave a sign of life, if it runs and ever did."""
+    return row.last_heartbeat if row.pid is not None and row.source in SIGNS else None
+
+
 KEYS: dict[Sort, Callable[[StatusRow], Any]] = {
     Sort.STATUS: lambda row: ORDER.index(row.status),
     Sort.NAME: lambda row: row.name,
@@ -122,7 +128,7 @@ KEYS: dict[Sort, Callable[[StatusRow], Any]] = {
     Sort.MEMORY: lambda row: row.memory,
     Sort.UPTIME: lambda row: row.started_at if row.pid else None,
     Sort.RESTARTS: lambda row: row.restarts,
-    Sort.BEAT: lambda row: row.last_heartbeat,
+    Sort.BEAT: last_sign,
 }
 FROM_ABOVE = (Sort.CPU, Sort.MEMORY, Sort.RESTARTS)
 """Where most comes first."""

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from supervise.cli.output import MARKS, duration, percent, size
 from supervise.cli.status_view import ORDER, footer
-from supervise.cli.top_state import Pane, Prompt, Sort, State, Verb
+from supervise.cli.top_state import Pane, Prompt, Sort, State, Verb, last_sign
 from supervise.decide import AS_WANTED
 from supervise.model import LogLine, StatusRow
 from supervise.text import columns, counted, shown
@@ -27,6 +27,8 @@ HEAD, FOOT = 2, 2
 """Lines above the rows (with their head) and below."""
 LONGEST_NAME = 30
 BAD, WARNING = 3, 4
+NO_AGENTS = "No agents are installed here (`supervise install`)."
+NO_FIT = "No agent fits the filter"
 HINTS = "s start  t stop  r restart  h hold  u release  l logs  / filter  o sort  ? help  q quit"
 HELP = """\
 ↑ ↓ PgUp PgDn Home End, or k j g G    choose an agent
@@ -37,7 +39,7 @@ u    release it, if it is held        l    its logs, as they come; Enter too
 o    sort by the next column          O    the other way round
 ?    this help                        q    back, or quit
 
-CPU is the share of one core since the look before. BEAT is how long ago the last sign of life was.
+CPU is the share of one core since the look before. BEAT is how long ago its last sign of life was.
 """
 
 
@@ -163,9 +165,9 @@ def _body(state: State, scene: Scene, width: int, room: int) -> RenderableType:
         case Pane.LOGS:
             return _logs(state, scene, room)
     if not scene.rows:
-        return Text("\nNo agents are installed here (`supervise install`).")
+        return Text(f"\n{NO_AGENTS}")
     if not scene.visible:
-        return Text("\nNo agent fits the filter; Esc shows all again.")
+        return Text(f"\n{NO_FIT}; Esc shows all again.")
     return _table(state, scene, width, room)
 
 
@@ -210,7 +212,7 @@ def cells(row: StatusRow, now: datetime) -> dict[str, Text]:
         "TASKS": str(row.tasks) if runs and row.tasks is not None else UNKNOWN,
         "UPTIME": _since(row.started_at, now) if runs else UNKNOWN,
         "RESTARTS": str(row.restarts),
-        "BEAT": _since(row.last_heartbeat, now),
+        "BEAT": _since(last_sign(row), now),
         "REASON": row.reason.value,
         "MESSAGE": " ".join(told).strip(),
     }
@@ -248,7 +250,7 @@ def plain(rows: Sequence[StatusRow], scene: Scene) -> str:
     heads = [column.head for column in COLUMNS]
     found = [heads, *([cells(row, scene.now)[head].plain for head in heads] for row in rows)]
     widths = [max(map(columns, column)) for column in zip(*found, strict=True)]
-    lines = [_line(one, widths) for one in found]
+    lines = [_line(one, widths) for one in found] if rows else [f"{NO_FIT}." if scene.rows else NO_AGENTS]
     return "\n".join([f"{scene.now.astimezone():%Y-%m-%d %H:%M:%S}  {header(scene).plain}", *lines])
 
 

@@ -56,9 +56,32 @@ def test_a_time_is_of_this_machines_zone_unless_it_has_one_written(text: str, me
 
 
 @pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("10:01:30", datetime(2026, 2, 28, 15, 1, 30, tzinfo=UTC)),
+        ("10:01", datetime(2026, 2, 28, 15, 1, tzinfo=UTC)),
+        ("23:00", datetime(2026, 3, 1, 4, tzinfo=UTC)),
+    ],
+)
+def test_a_time_alone_is_of_this_day_here(text: str, meant: datetime) -> None:
+    assert moment(text, datetime(2026, 3, 1, 4, 30, tzinfo=UTC)) == meant
+
+
+@pytest.mark.parametrize(
     "text",
-    ["", "yesterday", "-2h", "infinity", "9000y", "2026-13-01", "0001-01-01T00:00+14:00", "9999-12-31T23:59-05:00"],
+    [
+        "25:00",
+        "10:1",
+        "",
+        "yesterday",
+        "-2h",
+        "infinity",
+        "9000y",
+        "2026-13-01",
+        "0001-01-01T00:00+14:00",
+        "9999-12-31T23:59-05:00",
+    ],
 )
 def test_what_is_neither_is_refused_with_what_it_may_be(text: str) -> None:
-    with pytest.raises(UsageError, match=r"is neither a span such as 2h nor a time such as 2026-01-31T12:00$"):
+    with pytest.raises(UsageError, match=r"is neither a span such as 2h nor a time such as 12:30 or 2026-01-31T12:00$"):
         moment(text)

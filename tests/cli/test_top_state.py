@@ -22,7 +22,7 @@ from supervise.cli.top_state import (
     settled,
     visible,
 )
-from supervise.model import Reason, Status, StatusRow
+from supervise.model import Reason, Source, Status, StatusRow
 from tests.nouns import NOON, minutes, row
 
 ROWS = [row(name) for name in ("alpha", "beta", "delta", "gamma")]
@@ -161,7 +161,7 @@ def test_bad_ones_come_first() -> None:
 def test_what_matters_most_comes_first_and_what_nobody_knows_last(
     sort: Sort, field: str, values: tuple[Any, ...], ordered: str
 ) -> None:
-    rows = [row(name, pid=7, **{field: value}) for name, value in zip("abc", values, strict=True)]
+    rows = [row(name, pid=7, source=Source.BEAT, **{field: value}) for name, value in zip("abc", values, strict=True)]
     assert "".join(one.name for one in visible(rows, State(sort=sort))) == ordered
     unknown = ordered[len([value for value in values if value is not None]) :]
     turned = "".join(one.name for one in visible(rows, State(sort=sort, reverse=True)))

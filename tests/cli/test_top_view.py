@@ -10,7 +10,7 @@ import pytest
 
 from supervise.cli.top_state import Order, Pane, Prompt, Sort, State, Verb
 from supervise.cli.top_view import Scene, cells, frame, plain, window
-from supervise.model import Lock, LogLine, Reason, Status, StatusRow
+from supervise.model import Lock, LogLine, Reason, Source, Status, StatusRow
 from supervise.text import columns
 from tests.cli.reconciler import HOSTILE, INERT
 from tests.nouns import NOON, minutes, row
@@ -26,6 +26,7 @@ BUSY = row(
     started_at=NOON - minutes(5),
     restarts=2,
     last_heartbeat=NOON - timedelta(seconds=3),
+    source=Source.BEAT,
     last_activity="12 bars",
 )
 DEAD = row("feed", status=Status.ERROR, reason=Reason.CRASHED, message="It exited with code 3.")
@@ -74,6 +75,22 @@ def test_who_is_chosen_is_always_on_the_screen(selected: int) -> None:
     rows = [row(f"a{number:02}") for number in range(100)]
     seen = window(rows, f"a{selected:02}", 10)
     assert (len(seen), f"a{selected:02}" in [one.name for one in seen]) == (10, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "beat"),
+    [({}, "3 s"), ({"source": Source.PING}, "3 s"), ({"source": Source.OBSERVED}, "–"), ({"pid": None}, "–")],
+)
+def test_a_beat_is_one_that_who_runs_has_sent(changes: dict[str, Any], beat: str) -> None:
+    assert cells(replace(BUSY, **changes), NOON)["BEAT"].plain == beat
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [((), "No agents are installed here (`supervise install`)."), ((DEAD,), "No agent fits the filter.")],
+)
+def test_an_empty_table_says_why(rows: tuple[StatusRow, ...], words: str) -> None:
+    assert plain([], scene(*rows)).split("\n")[1:] == [words]
 
 
 def test_foreign_text_does_nothing_to_the_terminal() -> None:
