@@ -111,6 +111,11 @@ def hidden(places: Places) -> str | None:
     return None
 
 
+def is_empty(places: Places) -> bool:
+    """Whether nothing is installed in this scope, not even something damaged."""
+    return not hidden(places) and not any(places.manifests.glob("*.json"))
+
+
 def _files(places: Places) -> Iterator[Path]:
     if not hidden(places):
         yield from sorted(places.manifests.glob("*.json"))

@@ -28,7 +28,7 @@ KEPT = 20_000
 @click.argument("agent", required=False, shell_complete=complete_agent)
 @user_option
 @click.option("-n", "--lines", type=click.IntRange(1, 10_000), default=50, show_default=True, help="The last N events.")
-@click.option("--since", metavar="SPAN|TIME", help="'2h', '1d', or a time such as 2026-01-31T12:00.")
+@click.option("--since", metavar="SPAN|TIME", help="'2h', '1d', or a time such as 12:30 or 2026-01-31T12:00.")
 @click.option("--until", metavar="SPAN|TIME", help="As --since.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with new events as they come.")
 @json_option
@@ -39,16 +39,14 @@ def command(
 
     Of one agent, or of all and the host. Times are those of the operating system where it has seen the fact itself.
     """
-    import os
-
     from supervise.cli.moments import moment
-    from supervise.cli.wanted import scope_of, warn_of_damage
+    from supervise.cli.reconciler import asking
+    from supervise.cli.wanted import warn_of_damage
     from supervise.errors import UsageError
     from supervise.manifest import manifests
-    from supervise.places import places
     from supervise.selection import select
 
-    there = places(scope_of(as_user), os.environ, uid=os.getuid())
+    there = asking(as_user)
     name = None
     if agent is not None:
         warn_of_damage(there)

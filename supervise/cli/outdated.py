@@ -8,7 +8,9 @@ from collections.abc import Container, Sequence
 import click
 
 from supervise.cli.options import Choice
+from supervise.cli.output import print_warning
 from supervise.cli.wanted import scope_of
+from supervise.control.client import Unreachable
 from supervise.holds import read_holds
 from supervise.model import AgentSpec
 from supervise.overview import overview
@@ -19,12 +21,17 @@ NO_RECONCILER = "no reconciler answers, so only changed settings are seen, not c
 
 
 async def outdated(choice: Choice, specs: Sequence[AgentSpec]) -> tuple[AgentSpec, ...]:
-    """Those of the agents. Says of whom it leaves alone why, and that there are none."""
+    """Those of the agents. Says of whom it leaves alone why, and that there are none.
+
+    Raises Unreachable where there may be some that only a reconciler would know.
+    """
     there = places(scope_of(choice.as_user), os.environ, uid=os.getuid())
     view = await overview(there, specs)
-    if view.reconciler is None:
-        click.secho(f"! {NO_RECONCILER}", fg="yellow", err=True)
     older = [spec for spec in specs if view.rows[spec.name].outdated]
+    if view.reconciler is None:
+        if not older:
+            raise Unreachable(f"cannot tell what is outdated: {NO_RECONCILER}, and of these nothing has changed")
+        print_warning(NO_RECONCILER)
     held = read_holds(there)
     for spec in older:
         if why := _left_alone(spec, held):

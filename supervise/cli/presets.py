@@ -32,11 +32,10 @@ def command(context: click.Context) -> None:
 def list_presets(as_user: bool = False, as_json: bool = False) -> None:
     """Show all presets, and who uses them."""
     from supervise.cli.output import print_json
-    from supervise.cli.reconciler import asked
     from supervise.decide.presets import PARTS
     from supervise.text import shown
 
-    found = asked(as_user, "presets")
+    found = _found(as_user)
     if as_json:
         print_json(found)
         return
@@ -44,7 +43,7 @@ def list_presets(as_user: bool = False, as_json: bool = False) -> None:
     click.secho(f"{'preset':<{width}}  {'  '.join(f'{part:>{WIDTH}}' for part in PARTS)}  used by", dim=True)
     for one in found["presets"]:
         weights = "  ".join(f"{one['weights'][part]:>{WIDTH}g}" for part in PARTS)
-        click.echo(f"{one['name']:<{width}}  {weights}  {shown(', '.join(one['used_by']))}".rstrip())
+        click.echo(f"{one['name']:<{width}}  {weights}  {shown(_users(one))}".rstrip())
 
 
 @command.command("show")
@@ -54,11 +53,10 @@ def list_presets(as_user: bool = False, as_json: bool = False) -> None:
 def show(name: str, as_user: bool, as_json: bool) -> None:
     """Show one preset: what each part can cost, and for what."""
     from supervise.cli.output import print_json
-    from supervise.cli.reconciler import asked
     from supervise.decide.presets import PARTS, unknown
     from supervise.text import shown
 
-    presets = {one["name"]: one for one in asked(as_user, "presets")["presets"]}
+    presets = {one["name"]: one for one in _found(as_user)["presets"]}
     if name not in presets:
         raise unknown(name, presets)
     found = presets[name]
@@ -68,7 +66,7 @@ def show(name: str, as_user: bool, as_json: bool) -> None:
     click.secho(f"{name}{' (built in)' if found['built_in'] else ''}", bold=True)
     for part, why in PARTS.items():
         click.echo(f"  {part:<{WIDTH}}  {found['weights'][part]:>5g}  {why}")
-    click.echo(f"  used by    {shown(', '.join(found['used_by']) or 'nobody')}")
+    click.echo(f"  used by    {shown(_users(found) or 'nobody')}")
 
 
 @command.command("save")
@@ -128,6 +126,27 @@ def delete(name: str, as_user: bool) -> None:
 
     found = asked(as_user, "preset-delete", name=name)
     click.echo(f"✓ {name}: deleted; it was {said(found['before'])}")
+
+
+def _found(as_user: bool) -> Mapping[str, Any]:
+    """All presets, or where nobody can be asked those that are built in; `used_by` is None then."""
+    from supervise.cli.output import print_warning
+    from supervise.cli.reconciler import asked
+    from supervise.control.client import Unreachable
+    from supervise.decide.presets import BUILT_IN
+    from supervise.errors import NoSuchAgent
+
+    try:
+        found: Mapping[str, Any] = asked(as_user, "presets")
+    except (Unreachable, NoSuchAgent) as error:
+        print_warning(f"only those that are built in: {error}")
+        built_in = {"built_in": True, "used_by": None}
+        return {"presets": [{"name": name, "weights": weights, **built_in} for name, weights in BUILT_IN.items()]}
+    return found
+
+
+def _users(preset: Mapping[str, Any]) -> str:
+    return "–" if preset["used_by"] is None else ", ".join(preset["used_by"])
 
 
 def _chosen(name: str) -> str:

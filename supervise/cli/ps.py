@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from supervise.cli.options import Choice, agents_arguments, json_option
+
+if TYPE_CHECKING:
+    from supervise.model import AgentSpec
 
 HEADS = ("PID", "CLASS", "AGENT", "USER", "AGE", "MEMORY", "COMMAND")
 STYLES = {"managed": None, "foreground": "cyan", "ambiguous": "magenta", "unknown": "magenta"}
@@ -46,13 +49,13 @@ def command(choice: Choice, as_json: bool) -> int:
     if as_json:
         print_json(found)
     elif found:
-        click.echo(table(found, utc_now()))
+        click.echo(table(found, utc_now(), {spec.name: spec for spec in specs}))
     else:
         click.echo("No process of an agent runs." if chosen else "No agent is installed here (`supervise install`).")
     return ExitCode.OK
 
 
-def table(found: Sequence[dict[str, Any]], now: datetime) -> str:
+def table(found: Sequence[dict[str, Any]], now: datetime, specs: Mapping[str, AgentSpec]) -> str:
     """One line each, and below it why, where that is no matter of course."""
     from supervise.text import columns
 
@@ -63,8 +66,24 @@ def table(found: Sequence[dict[str, Any]], now: datetime) -> str:
         style = STYLES.get(one["class"], ODD)
         lines.append(click.style(_line(row, widths), fg=style))
         if one["class"] != "managed":
-            lines.append(click.style(f"{'':{widths[0]}}  {_why(one)}", dim=True))
+            spec = specs.get(one["agents"][0])
+            left = why_left_alone(one, spec) if spec else None
+            lines.append(click.style(f"{'':{widths[0]}}  {_why(one)}{f'; {left}' if left else ''}", dim=True))
     return "\n".join(lines)
+
+
+def why_left_alone(one: dict[str, Any], spec: AgentSpec) -> str | None:
+    """Why a copy still runs though its agent says `hidden: stop`: only those of the agent's own user are ended."""
+    from supervise.model import HiddenPolicy
+    from supervise.text import shown
+
+    if spec.hidden is not HiddenPolicy.STOP or one["class"] not in ("hidden", "duplicate"):
+        return None
+    if spec.user in (None, one["user"], str(one["uid"])):
+        return None
+    return (
+        f"`hidden: stop` does not end what runs as another user ({shown(one['user']) or one['uid']}, not {spec.user})"
+    )
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 from supervise.cli.wanted import scope_of, warn_of_damage
 from supervise.control.client import connect
+from supervise.errors import NoSuchAgent
 from supervise.manager import asker
-from supervise.manifest import manifests
+from supervise.manifest import is_empty, manifests
 from supervise.places import Places, places
-from supervise.selection import select
+from supervise.selection import NOBODY, select
 
 
 def ask_about(word: str, as_user: bool, op: str, **args: Any) -> tuple[list[str], Any]:
@@ -32,9 +33,16 @@ def names_of(words: Sequence[str], as_user: bool) -> list[str]:
 
 
 def asked(as_user: bool, op: str, **args: Any) -> Any:
-    """The reconciler's answer. Raises Unreachable, Refused."""
+    """The reconciler's answer. Raises Unreachable, Refused, NoSuchAgent."""
+    return asyncio.run(_ask(asking(as_user), op, by=asker(), **args))
+
+
+def asking(as_user: bool) -> Places:
+    """Where to ask. Raises NoSuchAgent where nothing is installed, so that nobody could answer."""
     there = places(scope_of(as_user), os.environ, uid=os.getuid())
-    return asyncio.run(_ask(there, op, by=asker(), **args))
+    if not there.control.exists() and is_empty(there):
+        raise NoSuchAgent(NOBODY)
+    return there
 
 
 async def _ask(there: Places, op: str, **args: Any) -> Any:

@@ -17,6 +17,7 @@ import click
 from supervise.cli.options import Choice
 from supervise.cli.output import age, duration, local, mark, percent, plain, print_json, size, utc_now
 from supervise.cli.probe_view import probe_facts, probes_json
+from supervise.cli.ps import why_left_alone
 from supervise.cli.wanted import warn_of_damage
 from supervise.decide import AS_WANTED
 from supervise.errors import ExitCode, NoSuchAgent, SuperviseError
@@ -26,6 +27,7 @@ from supervise.manifest import manifests
 from supervise.model import AgentSpec, LogLine, LogQuery, Reason, Scope, Source, Status, StatusRow, UnitState
 from supervise.overview import Overview, following, overview
 from supervise.places import Places, places
+from supervise.processes import processes
 from supervise.selection import NOBODY, select
 from supervise.text import columns, counted, masked, shown
 
@@ -47,7 +49,12 @@ NOT_ALLOWED = re.compile("insufficient permissions|not seeing messages", re.IGNO
 WITHOUT_DAEMON = "no reconciler is running: this is what systemd and one process scan show at this moment"
 STALE = 5.0
 """Seconds of age from which a view is not to be trusted: the reconciler makes it new four times a second."""
-SOURCES = {Source.BEAT: "by its own beats", Source.PING: "by its pings", Source.OBSERVED: "last seen active"}
+SOURCES = {
+    Source.BEAT: ("heartbeat", ", by its own beats"),
+    Source.PING: ("heartbeat", ", by its pings"),
+    Source.OBSERVED: ("active", "; it gives no sign of life itself"),
+}
+"""What `last_heartbeat` is called, and whence it is known."""
 
 Part = tuple[Places, tuple[AgentSpec, ...]]
 """One scope's agents."""
@@ -117,7 +124,7 @@ def footer(info: Mapping[str, Any] | None) -> str:
     if info["processes"]["unseen"]:
         told.append("processes cannot be seen, so hidden ones go unnoticed and nothing is started (`supervise doctor`)")
     if doubts := info["processes"]["doubts"]:
-        told.append(f"{len(doubts)} processes may be an agent's, nobody can tell whose (`supervise ps`)")
+        told.append(f"{counted(len(doubts), 'process')} may be an agent's, nobody can tell whose (`supervise ps`)")
     if store := info["store"]:
         since = local(datetime.fromisoformat(store["since"]))
         lost = f", {store['lost']} events lost" if store["lost"] else ""
@@ -175,14 +182,15 @@ async def _show_one(there: Places, spec: AgentSpec, view: Overview) -> StatusRow
         view, state = await _of_one_moment(there, spec, view, manager)
         row = view.rows[spec.name]
         lines, silence = await _last_words(manager, state)
+    copies = await _left_alone(there, spec, row)
     click.echo(f"{mark(row.status)}  {click.style(shown(spec.title), bold=True)} ({spec.name})  {row.reason.value}")
     click.echo(f"  {shown(row.message)}")
     now, known = utc_now(), view.reconciler is not None
     probes = probe_facts(spec, row, view.probes.get(spec.name), now, known=known)
-    for label, text in (*_facts(spec, row, state, now, known=known), *probes):
+    for label, text in (*_facts(spec, row, state, now, known=known), *copies, *probes):
         click.echo(f"  {label:<10} {shown(text)}")
     if lines:
-        died = row.status not in (Status.RUNNING, Status.STARTING)
+        died = state.pid is None and row.observed_status not in (Status.RUNNING, Status.STARTING)
         click.secho(f"  {'last lines before its end' if died else 'last lines'}:", bold=True)
         for line in lines:
             click.echo(f"    {line.at.astimezone():%H:%M:%S} {shown(line.text)}")
@@ -190,6 +198,17 @@ async def _show_one(there: Places, spec: AgentSpec, view: Overview) -> StatusRow
         click.secho(f"  {shown(silence)}", dim=True)
     click.echo(f"  {footer(view.reconciler)}")
     return row
+
+
+async def _left_alone(there: Places, spec: AgentSpec, row: StatusRow) -> list[tuple[str, str]]:
+    """Why copies still run though the agent says `hidden: stop`, as far as processes can be seen."""
+    if row.observed_reason not in (Reason.HIDDEN_PROCESS, Reason.DUPLICATE_PROCESS):
+        return []
+    try:
+        found = await processes(there, [spec.name])
+    except SuperviseError:  # only who may see them all, or a reconciler, knows
+        return []
+    return [("not ended", f"PID {one['pid']}: {why}") for one in found if (why := why_left_alone(one, spec))]
 
 
 async def _of_one_moment(
@@ -239,8 +258,8 @@ def _facts(spec: AgentSpec, row: StatusRow, state: UnitState, now: datetime, *, 
 def _remembered(row: StatusRow, now: datetime) -> list[tuple[str, str]]:
     facts = [("so since", f"{local(row.since)} ({age(row.since, now)})")]
     if row.last_heartbeat:
-        how = f", {SOURCES[row.source]}" if row.source else ""
-        facts.append(("heartbeat", f"{local(row.last_heartbeat)} ({age(row.last_heartbeat, now)}{how})"))
+        label, how = SOURCES[row.source] if row.source else ("heartbeat", "")
+        facts.append((label, f"{local(row.last_heartbeat)} ({age(row.last_heartbeat, now)}{how})"))
     if takes := _takes(row):
         facts.append(("takes", takes))
     lost = ", ".join(f"-{part.lost:g} {part.name} ({part.why})" for part in row.health_parts)

@@ -152,6 +152,16 @@ def test_what_is_wrong_decides_the_exit_code(
     assert answer.out == ""
 
 
+@pytest.mark.parametrize("words", [["metrics"], ["events"], ["presets", "use", "aggressive"]])
+def test_where_nothing_is_installed_nobody_is_sent_to_a_reconciler(
+    supervise: Supervise, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    answer = supervise(*words, "--user")
+    assert (answer.code, answer.out) == (ExitCode.NO_SUCH_AGENT, "")
+    assert answer.err.startswith("supervise: no agents are installed here; ")
+
+
 @pytest.mark.parametrize("verb", ["start", "stop", "restart", "release", "install", "apply", "uninstall"])
 def test_who_is_not_root_is_told_how_to_become_it_or_do_without(
     supervise: Supervise, monkeypatch: pytest.MonkeyPatch, verb: str

@@ -17,6 +17,7 @@ from supervise.errors import ExitCode
 from supervise.holds import write_hold
 from supervise.manifest import to_json
 from supervise.model import Hold, Schedule, StatusRow
+from supervise.overview import Overview
 from supervise.places import Places
 from supervise.reconcile.orders import row_json
 from tests.cli.shell import Supervise
@@ -92,6 +93,23 @@ def test_where_nothing_is_outdated_that_is_said_and_is_well(supervise: Supervise
     answer, other = restart(supervise, machine_wide, [old(one.name) for one in SPECS])
     assert (answer.code, answer.out, answer.err) == (ExitCode.OK, "nothing is outdated\n", "")
     assert [one.op for one in other.asked if one.op == "act"] == []
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_without_a_reconciler_nothing_is_said_to_be_up_to_date(
+    supervise: Supervise, machine_wide: Places, monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
+    async def seen(there: Places, specs: Any) -> Overview:
+        rows = {one.name: old(one.name, *(["settings"] if changed and one.name == "sma" else [])) for one in specs}
+        return Overview(rows, NOON)
+
+    monkeypatch.setattr(module, "overview", seen)
+    with served(machine_wide.control, whoami=OPERATOR, act=[]) as other:
+        answer = supervise("restart", "--outdated")
+    assert answer.out == ""
+    assert module.NO_RECONCILER in answer.err
+    assert answer.code == (ExitCode.OK if changed else ExitCode.UNREACHABLE)
+    assert [one.args["names"] for one in other.asked if one.op == "act"] == ([["sma"]] if changed else [])
 
 
 def test_without_the_option_nobody_is_asked_what_is_outdated(supervise: Supervise, machine_wide: Places) -> None:

@@ -123,9 +123,14 @@ def test_who_may_only_read_is_told_so(supervise: Supervise, there: Places, words
     assert answer == Answer(ExitCode.FAILED, "", f"supervise: bob may read here but not {op}\n")
 
 
-def test_without_a_reconciler_nothing_is_known(supervise: Supervise, there: Places) -> None:
+def test_without_a_reconciler_those_that_are_built_in_are_known(supervise: Supervise, there: Places) -> None:
     answer = supervise("presets", "list", "--user")
-    assert (answer.code, answer.out) == (ExitCode.UNREACHABLE, "")
+    assert [line.split()[0] for line in answer.out.splitlines()[1:]] == list(BUILT_IN)
+    assert answer.code == ExitCode.OK
+    assert answer.err.startswith("! only those that are built in: cannot reach the reconciler")
+    assert supervise("presets", "show", "balanced", "--user").out.endswith("  used by    –\n")
+    assert supervise("presets", "show", "night", "--user").code == ExitCode.USAGE
+    assert supervise("presets", "use", "night", "--user").code == ExitCode.UNREACHABLE
 
 
 # --- Completion -------------------------------------------------------------------------------------------------------

@@ -7,9 +7,12 @@ from typing import Any
 import click
 import pytest
 
-from supervise.cli.ps import table
+from supervise.cli.ps import table, why_left_alone
+from supervise.model import HiddenPolicy
 from supervise.observe.listing import WHY, ProcessClass
-from tests.nouns import NOON, after, minutes
+from tests.nouns import NOON, after, minutes, spec
+
+STOPS = spec(hidden=HiddenPolicy.STOP)
 
 
 def process(kind: ProcessClass = ProcessClass.MANAGED, **changes: Any) -> dict[str, Any]:
@@ -30,7 +33,7 @@ def process(kind: ProcessClass = ProcessClass.MANAGED, **changes: Any) -> dict[s
 
 
 def lines(*found: dict[str, Any]) -> list[str]:
-    return click.unstyle(table(found, after(minutes(5)).wall)).splitlines()
+    return click.unstyle(table(found, after(minutes(5)).wall, {"sma": STOPS})).splitlines()
 
 
 def test_columns_stand_below_each_other() -> None:
@@ -61,13 +64,22 @@ def test_whatever_is_odd_says_why_and_what_to_do(kind: ProcessClass, advice: str
     assert advice in below
 
 
+@pytest.mark.parametrize("kind", [ProcessClass.HIDDEN, ProcessClass.DUPLICATE])
+def test_why_hidden_stop_did_not_end_a_copy_is_told(kind: ProcessClass) -> None:
+    why = "`hidden: stop` does not end what runs as another user (ada, not trader)"
+    assert lines(process(kind, user="ada"))[2].endswith(why)
+    assert "hidden: stop" not in lines(process(kind))[2]
+    assert why_left_alone(process(kind, user="ada"), spec()) is None
+    assert why_left_alone(process(ProcessClass.ORPHAN, user="ada"), STOPS) is None
+
+
 def test_of_many_agents_three_are_named() -> None:
     assert "a, b, c and 2 more" in lines(process(ProcessClass.AMBIGUOUS, agents=list("abcde")))[1]
 
 
 def test_foreign_text_does_nothing_to_the_terminal_and_secrets_are_not_shown() -> None:
     command = ["run\x1b[2J", "--token=hunter2", "x" * 500]
-    told = table([process(ProcessClass.HIDDEN, command=command, user="\x1b]0;x", directory="/\u202e")], NOON)
+    told = table([process(ProcessClass.HIDDEN, command=command, user="\x1b]0;x", directory="/\u202e")], NOON, {})
     plain = click.unstyle(told)
     assert not {"\x1b", "\u202e"} & {*plain}
     assert "hunter2" not in told

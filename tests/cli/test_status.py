@@ -24,6 +24,7 @@ from supervise.manifest import manifests, to_json
 from supervise.model import (
     Findings,
     HealthPart,
+    HiddenPolicy,
     Lock,
     LogLine,
     LogQuery,
@@ -32,6 +33,7 @@ from supervise.model import (
     ProbeKind,
     ProbeResult,
     Reason,
+    Snapshot,
     Source,
     Status,
     StatusRow,
@@ -116,6 +118,11 @@ def test_for_programs_there_is_all_that_is_known_and_who_said_it(supervise: Supe
             False,
         ),
         ({"alerts": {"dev": {"failing": False, "last_error": "HTTP 404"}}}, "view 0.4 s old", True),
+        (
+            {"processes": {"view_age": 0.5, "unseen": False, "complete": True, "doubts": [7]}},
+            "; 1 process may be an agent's, nobody can tell whose (`supervise ps`)",
+            False,
+        ),
     ],
 )
 def test_the_footer_is_dim_while_all_is_well_and_yellow_with_what_is_not(
@@ -253,6 +260,58 @@ def test_of_one_agent_it_tells_what_the_reconciler_remembers(supervise: Supervis
     assert facts["lock"].strip() == "in truth it is error, Silent; `supervise unlock sma` shows it again"
     assert facts["reconciler:"] == "view 0.4 s old"
     assert "last error It exited: code 3." in answer.out
+
+
+@pytest.mark.usefixtures("machine")
+def test_when_it_was_seen_active_is_no_heartbeat(supervise: Supervise, there: Places) -> None:
+    ago = utc_now() - timedelta(minutes=2, seconds=1)
+    with served(there.control, rows=said(row(last_heartbeat=ago, source=Source.OBSERVED))):
+        answer = supervise("status", "--user", "sma")
+    assert "heartbeat" not in answer.out
+    assert f"  active     {local(ago)} (2 min ago; it gives no sign of life itself)" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("phase", "pid", "head"),
+    [(Phase.ACTIVE, 7, "last lines:"), (Phase.RESTARTING, None, "last lines before its end:")],
+)
+def test_lines_of_who_lives_are_not_those_before_its_end(
+    supervise: Supervise,
+    there: Places,
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    phase: Phase,
+    pid: int | None,
+    head: str,
+) -> None:
+    async def logs(query: LogQuery) -> AsyncIterator[LogLine]:
+        yield LogLine(NOON, "sma", "trading")
+
+    async def snapshot(names: Any, **more: Any) -> Snapshot:
+        return Snapshot({"sma": state(phase, pid=pid)}, NOW)
+
+    monkeypatch.setattr(machine, "logs", logs)
+    monkeypatch.setattr(machine, "snapshot", snapshot)
+    failing = row(status=Status.ERROR, reason=Reason.PROBE_FAILING, phase=phase, pid=pid)
+    with served(there.control, rows=said(failing)):
+        answer = supervise("status", "--user", "sma")
+    assert f"  {head}\n" in answer.out
+
+
+@pytest.mark.usefixtures("machine")
+def test_why_a_copy_was_not_ended_is_told(supervise: Supervise, there: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = replace(next(manifests(there)), agents=(spec(hidden=HiddenPolicy.STOP),))
+    there.manifest("trading").write_text(to_json(mine))
+
+    async def found(places: Places, names: list[str]) -> list[dict[str, Any]]:
+        return [{"pid": 9, "class": "duplicate", "user": "ada", "uid": 1001}]
+
+    monkeypatch.setattr(status_view, "processes", found)
+    twice = row(status=Status.WARNING, reason=Reason.DUPLICATE_PROCESS, message="It runs twice.")
+    for known, told in ((twice, True), (row(), False)):
+        with served(there.control, rows=said(known)):
+            answer = supervise("status", "--user", "sma")
+        assert ("PID 9: `hidden: stop` does not end what runs as another user (ada, not trader)" in answer.out) is told
 
 
 @pytest.mark.usefixtures("machine")

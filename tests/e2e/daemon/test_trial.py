@@ -83,6 +83,8 @@ def test_an_agent_that_crashes_fails_with_its_reason_and_its_log(host: Lab) -> N
     assert verdict.startswith("✗ crashes: not well in ")
     assert "it was error, Crashed: It exited with code 3" in verdict
     assert "Main process exited" in done.stdout or "Failed with result" in done.stdout
+    words = done.stdout.partition("last lines before its end:")[2]
+    assert "no route to exchange" in words
     eventually(lambda: not is_active(host, "crashes"), "it to be down again")
     assert rows(host, "crashes")["crashes"]["status"] == "stopped"
 
@@ -126,6 +128,24 @@ def test_who_is_held_and_who_is_a_job_is_refused(host: Lab, name: str, why: str)
     done = trial(host, name)
     assert done.returncode in (1, 2)
     assert why in done.stderr
+
+
+def test_an_adopted_process_is_only_watched_and_a_copy_is_left_alone(host: Lab) -> None:
+    copy = host.popen(
+        "runuser", "-u", "ops", "--", "sh", "-c", "cd /home/ops && exec /usr/bin/python3 sleeper.py plain"
+    )
+    try:
+        eventually(lambda: host.run("pgrep", "-f", "sleeper.py plain", check=False).stdout, "the copy")
+        before = host.run("pgrep", "-f", "^/usr/bin/python3 sleeper.py plain").stdout
+        assert trial(host, "plain", "--duration", "20").returncode == 1
+        host.supervise("adopt", "plain")
+        eventually(lambda: rows(host, "plain")["plain"]["status"] == "running", "it to be the agent")
+        done = trial(host, "plain", "--duration", "2s")
+        assert (done.returncode, "so it is started" in done.stdout) == (0, False), done.stdout
+        assert host.run("pgrep", "-f", "^/usr/bin/python3 sleeper.py plain").stdout == before
+    finally:
+        host.run("pkill", "-f", "sleeper.py plain")
+        copy.wait()
 
 
 def test_a_copy_by_hand_is_in_the_way_of_a_trial(host: Lab) -> None:
