@@ -12,7 +12,7 @@ from dbus_fast import Message, MessageType
 from supervise.errors import PlatformError
 from supervise.model import Action, ActionKind, ProbeRole
 from supervise.platforms.systemd.bus import MANAGER, MANAGER_PATH
-from supervise.platforms.systemd.platform import MOST_UNCLAIMED, Systemd, _Jobs
+from supervise.platforms.systemd.platform import MOST_JOBS, MOST_UNCLAIMED, Systemd, _Jobs
 from tests.nouns import places_in
 from tests.reconcile.rig import in_a_loop, until
 
@@ -90,3 +90,17 @@ async def test_nobody_waits_for_the_end_of_a_job_when_the_connection_is_lost(tmp
     with pytest.raises(PlatformError, match="the connection to D-Bus was lost"):
         await waiting
     assert systemd._jobs._results == {}
+
+
+@in_a_loop
+async def test_only_so_many_jobs_are_under_way_at_once_and_the_next_begins_when_one_ends(tmp_path: Path) -> None:
+    systemd, connection = Systemd(places_in(tmp_path)), Connection()
+    systemd._bus = connection  # type: ignore[assignment]
+    waiting = [asyncio.ensure_future(systemd.perform(STOP)) for _ in range(MOST_JOBS + 9)]
+    await until(lambda: len(connection.begun) >= MOST_JOBS)
+    await asyncio.sleep(0)
+    assert len(connection.begun) == MOST_JOBS
+    systemd._jobs.hear(removed(1))  # all have the same path here, so that all end
+    await until(lambda: len(connection.begun) == MOST_JOBS + 9)
+    systemd._jobs.hear(removed(1))
+    assert all(outcome.ok for outcome in await asyncio.gather(*waiting))
