@@ -73,6 +73,7 @@ __all__ = ["AS_WANTED", "FULL", "Case", "Verdict", "concluded", "copies", "decid
 UNSEEN = timedelta(seconds=5)
 """So long the last row stands while the platform cannot be asked."""
 REASON = attrgetter("observed_reason")
+SHOWN = attrgetter("status", "reason", "observed_reason")
 FIGURES = ("updated_at", "last_heartbeat", "cpu", "memory", "tasks")
 """What changes in a row all the time, and is worth a new one only now and then."""
 FACTS = tuple(one.name for one in fields(StatusRow) if one.name not in FIGURES)
@@ -342,13 +343,12 @@ def _events(last: StatusRow | None, row: StatusRow, case: Case, unit: UnitState 
     at = fact_time(last, unit, case.now)
     if last is None:
         return (status_event(None, row, at=at, intent=case.intent),)
-    died = _deaths_beside(last, row, unit, case, at) if unit else ()
-    shown_before = (last.status, last.reason, last.observed_reason)
-    if shown_before != (row.status, row.reason, row.observed_reason):
-        return (*died, status_event(last, row, at=at, intent=case.intent))
-    if unit and not died and _restarted_unseen(last, row, unit, case):
-        return (restart_event(row, unit, at=at),)
-    return died
+    before = _deaths_beside(last, row, unit, case, at) if unit else ()
+    if unit and not before and _restarted_unseen(last, row, unit, case):
+        before = (restart_event(row, unit, at=at),)
+    if SHOWN(last) != SHOWN(row):
+        return (*before, status_event(last, row, at=at, intent=case.intent))
+    return before
 
 
 def _deaths_beside(last: StatusRow, row: StatusRow, unit: UnitState, case: Case, at: datetime) -> tuple[Event, ...]:
@@ -370,7 +370,8 @@ def _died_unseen(last: StatusRow, row: StatusRow, unit: UnitState, case: Case) -
 
 def _restarted_unseen(last: StatusRow, row: StatusRow, unit: UnitState, case: Case) -> bool:
     """Whether it runs in a new life that neither its manager nor we have begun, nor anybody who has told us."""
-    if not _lives_anew(last, row, case) or unit.phase is not Phase.ACTIVE or last.past.asked:
+    runs = unit.phase is Phase.ACTIVE or (unit.phase is Phase.STARTING and last.phase is Phase.ACTIVE)
+    if not runs or not _lives_anew(last, row, case) or last.past.asked:
         return False
     intent = case.intent if case.intent and case.intent.kind is IntentKind.START else None
     told = intent is not None and last.started_at is not None and intent.at >= last.started_at

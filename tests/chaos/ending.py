@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.chaos.board import question
 from tests.chaos.history import Act, History
-from tests.chaos.limits import EVENT, seconds
+from tests.chaos.limits import DRIFT, EVENT, HIDDEN, seconds
 from tests.chaos.oracle import Oracle
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Event = Mapping[str, Any]
 CHANGES = ("status", "death")
 MOST = 10_000
+TRACELESS = {"copy": HIDDEN, "copy_of_stranger": HIDDEN, "edit": DRIFT}
+"""Faults of which nothing is left once they are undone: who was away cannot know. And how long it takes to see them."""
 EARLIER = 1.0
 """So many seconds before a fault its event may be dated: the clocks are read one after the other."""
 
@@ -37,7 +39,7 @@ def check(run: Run, path: Path, *, since: float) -> None:
     for name, history in run.histories.items():
         told = question(path, "events", name=name, limit=MOST, since=datetime.fromtimestamp(since, UTC).isoformat())
         deafened = [act.end or act.begin for act in run.host if act.deafens]
-        check_events(run.oracle, history, told, excused=excused(run.host), deafened=deafened)
+        check_events(run.oracle, history, told, excused=excused(run.host), deafened=deafened, away=[*run.board.away])
 
 
 def check_events(
@@ -47,16 +49,20 @@ def check_events(
     *,
     excused: Sequence[tuple[float, float]] = (),
     deafened: Sequence[float] = (),
+    away: Sequence[tuple[float, float | None]] = (),
 ) -> None:
     """That each fault has left its event, and that every change follows from the one before.
 
-    `excused`: when events may be lost. `deafened`: the moments since when silence counts anew.
+    `excused`: when events may be lost. `deafened`: the moments since when silence counts anew. `away`: when nobody
+    answered.
     """
     name = history.member.name
     owed = [act for act in history.acts if act.leaves and not act.void and not act.uncertain]
     for act in owed:
-        if not _left(act, told, deafened) and not _within(excused, act.begin):
-            oracle.find("no event", name, act.begin, f"{act.fault} #{act.step} is not in the timeline")
+        if not (_left(act, told, deafened) or _within(excused, act.begin) or _unseen(act, away, history.acts)):
+            near = [_words(one) for one in told if abs(_moment(one["at"]) - act.begin) < seconds(EVENT)]
+            text = f"{act.fault} #{act.step} is not in the timeline, which has: {'; '.join(near) or 'nothing'}"
+            oracle.find("no event", name, act.begin, text)
     for before, after in pairwise(one for one in told if one["kind"] in CHANGES):
         if after["before"] != before["after"] and not _within(excused, _moment(after["at"])):
             oracle.find("broken timeline", name, _moment(after["at"]), f"{_words(before)}, and then {_words(after)}")
@@ -81,6 +87,25 @@ def _left(act: Act, told: Sequence[Event], deafened: Sequence[float]) -> bool:
         begin <= _moment(one["at"]) <= end and (one["reason"] in act.leaves or one["kind"] in act.leaves)
         for one in told
     )
+
+
+def _unseen(act: Act, away: Sequence[tuple[float, float | None]], acts: Sequence[Act]) -> bool:
+    """Whether it has left no trace, and nobody was there for long enough at a stretch while it lasted; or it came when
+    nobody was there in place of another, so that the status is the same as before."""
+    if act.fault not in TRACELESS or act.over is None:
+        return False
+    absence = next((one for one in away if one[0] <= act.begin <= (one[1] or act.over)), None)
+    overs = [one.over for one in acts if one.fault in TRACELESS and one is not act and one.over is not None]
+    if absence and any(absence[0] <= over <= act.begin for over in overs):
+        return True
+    stretches = [act.begin, *(moment for span in away for moment in span if moment is not None), act.over]
+    inside = sorted(min(max(moment, act.begin), act.over) for moment in stretches)
+    there = [
+        end - begin
+        for begin, end in pairwise(inside)
+        if not any(gone <= begin and (back is None or back >= end) for gone, back in away)
+    ]
+    return max(there, default=0.0) < seconds(TRACELESS[act.fault])
 
 
 def _words(event: Event) -> str:

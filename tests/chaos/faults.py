@@ -105,7 +105,7 @@ def _beats(member: Member) -> bool:
     return member.kind.beats
 
 
-_deadly = partial(Fault, ends=True, leaves=DEATHS | STOPS, lasts=(1.0, 3.0))
+_deadly = partial(Fault, ends=True, leaves=DEATHS | STOPS | {"Silent"}, lasts=(1.0, 3.0))
 _stop = partial(Fault, ends=True, wants="down", leaves=STOPS | {"Stopping", RESTART}, lasts=(2.0, 5.0), settles=3.0)
 _copied = partial(Fault, undo=_end_copy, lasts=(6.0, 10.0), claimed=True)
 _told_of = frozenset({"DuplicateProcess", "HiddenProcess"})

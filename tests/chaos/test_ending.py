@@ -70,3 +70,28 @@ def test_what_a_full_disk_and_a_kill_have_lost_together_is_excused() -> None:
     assert found([], KILL, excused=excused([full, kill])) == []
     assert found([], KILL, excused=excused([full])) == ["no event"]
     assert found([], KILL, excused=excused([kill])) == ["no event"]
+
+
+@pytest.mark.parametrize(
+    ("away", "missed"),
+    [
+        ([(100.5, 106.0)], False),
+        ([(100.5, None)], False),
+        ([(100.5, 103.0), (104.0, 107.0)], False),
+        ([(95.0, 101.0)], True),
+        ([], True),
+    ],
+)
+def test_nobody_can_tell_of_a_copy_that_came_and_went_while_nobody_was_there(
+    away: list[tuple[float, float | None]], missed: bool
+) -> None:
+    copied = Act("copy", NAME, 1, 100.0, 100.1, leaves=frozenset({"DuplicateProcess"}), over=107.5)
+    assert found([], copied, away=away) == (["no event"] if missed else [])
+    assert found([], KILL, away=away) == ["no event"], "of a death the system keeps a trace"
+
+
+def test_a_copy_in_place_of_another_while_nobody_was_there_is_no_news() -> None:
+    first = Act("copy", NAME, 1, 90.0, 90.1, over=99.5)
+    second = Act("copy", NAME, 2, 100.0, 100.1, leaves=frozenset({"DuplicateProcess"}), over=110.0)
+    assert found([], first, second, away=[(99.0, 102.0)]) == []
+    assert found([], first, second, away=[(99.7, 102.0)]) == ["no event"]

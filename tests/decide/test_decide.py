@@ -819,6 +819,17 @@ def test_what_is_found_beside_a_unit_that_was_only_read_anew_is_dated_now() -> N
     assert {host.row().since, *(event.at for event in decision.events)} == {NOON + seconds(9)}
 
 
+def test_a_restart_that_nobody_saw_is_told_also_where_the_status_is_another() -> None:
+    host = running()
+    decision = host.sees(alive(incarnation="boot-1/b", pid=99, phase=Phase.STARTING), at=after(seconds(9)))
+    assert host.row().status is Status.STARTING
+    assert [event.reason for event in decision.events] == ["restart", "Starting"]
+    host = running()
+    late = Observation(alive(incarnation="boot-1/b", pid=99), outside=(copy(),))
+    decision = host.sees(late, at=after(seconds(9)))
+    assert [event.reason for event in decision.events] == ["restart", "DuplicateProcess"]
+
+
 def test_what_is_seen_again_goes_on_where_it_was() -> None:
     host = running()
     host.learns(host=HostFacts(unseen_since=MONO))
