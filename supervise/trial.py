@@ -230,6 +230,8 @@ def _text(
         more = len(problems) - MOST_TOLD
         told = [*problems[:MOST_TOLD], *([f"and {more} more"] if more > 0 else [])]
         return f"not well in {span}: {'; '.join(told)}"
-    signs = f"{trial.heartbeats} signs of life were seen" if trial.heartbeats else "it sends no sign of life"
+    signs = "it sends no sign of life"
+    if trial.heartbeats:
+        signs = f"{counted(trial.heartbeats, 'sign')} of life {'was' if trial.heartbeats == 1 else 'were'} seen"
     up = "it was up" if not after else f"it came up after {after:.1f} s"
     return f"well for {span}: {up} and stayed well; {signs}"

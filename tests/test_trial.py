@@ -63,6 +63,7 @@ def test_signs_of_life_are_counted() -> None:
     looks = [(second, up(source=Source.BEAT, last_heartbeat=at(second))) for second in (1, 2, 2, 3, 4)]
     assert tried(*looks).heartbeats == 3
     assert tried(*looks).text.endswith("3 signs of life were seen")
+    assert tried(*looks[:2]).text.endswith("1 sign of life was seen")
 
 
 def test_a_warning_that_is_over_is_a_remark() -> None:

@@ -96,12 +96,13 @@ def _once(there: Places, *, as_json: bool) -> int:
 
     from supervise.cli.output import print_json
     from supervise.reconcile.once import once
+    from supervise.text import counted
 
     done = asyncio.run(once(there, host=socket.gethostname()))
     if as_json:
         print_json(done)
     else:
-        click.echo(f"✓ looked at {len(done['rows'])} agents, {done['by']}")
+        click.echo(f"✓ looked at {counted(len(done['rows']), 'agent')}, {done['by']}")
     return ExitCode.OK
 
 

@@ -38,6 +38,7 @@ def command(
     from supervise.cli.output import progress
     from supervise.cli.wanted import print_warnings, scope_of, wanted
     from supervise.selection import select
+    from supervise.text import counted
 
     found = wanted(file, environment, scope_of(as_user), version=systemd_version)
     print_warnings(found.desired.warnings)
@@ -51,7 +52,7 @@ def command(
             target = output / one.path.relative_to("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(one.content, encoding="utf-8")
-        progress(f"wrote {len(files)} files below {output}")
+        progress(f"wrote {counted(len(files), 'file')} below {output}")
     else:
         click.echo("\n".join(f"### {one.path}\n{one.content}" for one in files), nl=False)
 

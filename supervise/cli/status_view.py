@@ -127,7 +127,7 @@ def footer(info: Mapping[str, Any] | None) -> str:
         told.append(f"{counted(len(doubts), 'process')} may be an agent's, nobody can tell whose (`supervise ps`)")
     if store := info["store"]:
         since = local(datetime.fromisoformat(store["since"]))
-        lost = f", {store['lost']} events lost" if store["lost"] else ""
+        lost = f", {counted(store['lost'], 'event')} lost" if store["lost"] else ""
         told.append(f"its store cannot be written since {since}: {store['why']}; rows are kept in memory{lost}")
     told += [f"alerts to {name} fail: {one['last_error']}" for name, one in info["alerts"].items() if one["failing"]]
     bad = len(told) > 1 or view_age is None or view_age > STALE

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from supervise.manager import KILLED
 from tests.e2e.daemon.asking import events, rows
 from tests.e2e.daemon.machine import FOLDER, OWNER, RECONCILER, install, pids, shown, unit
 from tests.lab import Lab, eventually
@@ -25,6 +26,7 @@ agents:
   alike_1: {{command: [/usr/bin/python3, sleeper.py], environment: {{PAIR: BTC}}, auto_start: false}}
   alike_2: {{command: [/usr/bin/python3, sleeper.py], environment: {{PAIR: ETH}}, auto_start: false}}
   stuck: {{command: [/usr/bin/python3, sleeper.py, stuck]}}
+  guarded: {{command: [/usr/bin/python3, sleeper.py, guarded], hidden: stop, auto_start: false}}
 """
 FORKER = "import signal, subprocess\nsubprocess.Popen(['sleep', '987654'])\nsignal.pause()\n"
 NUMBERS = count()
@@ -44,9 +46,9 @@ def tidy(host: Lab) -> Iterator[None]:
     host.sh("systemctl stop 'hand-*'; systemctl reset-failed 'hand-*'; supervise unlock '*'", check=False)
 
 
-def by_hand(host: Lab, *words: str, env: str = "A=1") -> int:
+def by_hand(host: Lab, *words: str, env: str = "A=1", user: str = OWNER) -> int:
     name = f"hand-{next(NUMBERS)}"
-    place = (f"--uid={OWNER}", f"--unit={name}", f"--working-directory={FOLDER}", f"--setenv={env}")
+    place = (f"--uid={user}", f"--unit={name}", f"--working-directory={FOLDER}", f"--setenv={env}")
     host.run("systemd-run", "--quiet", *place, "/usr/bin/python3", *words)
     return int(shown(host, f"{name}.service", "MainPID"))
 
@@ -92,6 +94,16 @@ def test_hidden_duplicate_and_ambiguous_ones_are_told_apart(host: Lab, user: str
     assert f"`supervise adopt {hidden}` takes it over" in told
 
 
+@pytest.mark.parametrize("user", ["root", "stranger"])
+def test_why_hidden_stop_ends_no_copy_of_another_user_is_told(host: Lab, user: str) -> None:
+    pid = by_hand(host, "sleeper.py", "guarded", user="stranger")
+    comes_to(host, "guarded", "HiddenProcess")
+    why = f"`hidden: stop` does not end what runs as another user (stranger, not {OWNER})"
+    told = host.run("runuser", "-u", user, "--", "supervise", "status", "guarded", check=False).stdout
+    assert f"PID {pid}: {why}" in told
+    assert why in host.run("runuser", "-u", user, "--", "supervise", "ps", "guarded").stdout
+
+
 def test_root_sees_by_their_settings_whose_they_are(host: Lab) -> None:
     pid = by_hand(host, "sleeper.py", env="PAIR=ETH")
     assert listed(host)[pid]["agents"] == ["alike_2"]
@@ -112,6 +124,8 @@ def test_an_adopted_process_lives_on_as_the_agent_and_is_stopped_as_such(host: L
     assert "agent-run-strayed.scope" in host.read(f"/proc/{pid}/cgroup")
     refused = host.supervise("start", "strayed", check=False)
     assert refused.returncode == 1
+    again = host.supervise("adopt", str(pid), check=False)
+    assert (again.returncode, "it runs as strayed already, adopted already" in again.stderr) == (1, True)
     host.supervise("stop", "strayed")
     eventually(lambda: listed(host, "strayed") == {}, "all of it to be gone")
     assert [one["by"] for one in events(host, "strayed") if one["reason"] == "adopt"] == ["root"]
@@ -124,6 +138,15 @@ def test_what_fits_several_is_adopted_as_whom_one_says(host: Lab) -> None:
     host.supervise("adopt", str(pid), "--as", "alike_2")
     comes_to(host, "alike_2", "AsWanted")
     host.supervise("stop", "alike_2")
+
+
+def test_whose_process_is_adopted_is_told_where_it_is_anothers(host: Lab) -> None:
+    by_hand(host, "forker.py", "strayed", user="stranger")
+    comes_to(host, "strayed", "HiddenProcess")
+    done = host.supervise("adopt", "strayed")
+    assert f"runs as stranger, not as {OWNER} as the unit of strayed would" in done.stderr
+    comes_to(host, "strayed", "AsWanted")
+    host.supervise("stop", "strayed")
 
 
 def test_what_is_no_hidden_process_is_not_adopted(host: Lab) -> None:
@@ -167,6 +190,7 @@ def test_what_can_be_killed_is_stopped_with_every_copy_and_not_locked(host: Lab)
     host.supervise("force-stop", "--yes", "steady")
     assert comes_to(host, "steady", "StoppedByOperator")["lock"] is None
     assert host.run("kill", "-0", str(copy), check=False).returncode == 1
+    assert [one["message"] for one in events(host, "steady") if one["reason"] == "stop"][-1] == KILLED
     host.supervise("start", "steady")
 
 
