@@ -39,6 +39,10 @@ class NoSuchAgent(SuperviseError):
     exit_code = ExitCode.NO_SUCH_AGENT
 
 
+class Damaged(SuperviseError):
+    """No manifest can be read, so nobody knows which agents are installed."""
+
+
 class StoreError(SuperviseError):
     """The local store cannot be read or written now. `corrupt`: its file is damaged."""
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict
 from datetime import datetime
 from shutil import get_terminal_size
@@ -19,13 +19,14 @@ from supervise.cli.output import age, duration, local, mark, percent, plain, pri
 from supervise.cli.probe_view import probe_facts, probes_json
 from supervise.cli.ps import why_left_alone
 from supervise.cli.wanted import warn_of_damage
+from supervise.control.client import connect
 from supervise.decide import AS_WANTED
-from supervise.errors import ExitCode, NoSuchAgent, SuperviseError
+from supervise.errors import Damaged, ExitCode, NoSuchAgent, SuperviseError
 from supervise.exits import described
 from supervise.manager import Manager, managing
 from supervise.manifest import manifests
 from supervise.model import AgentSpec, LogLine, LogQuery, Reason, Scope, Source, Status, StatusRow, UnitState
-from supervise.overview import Overview, following, overview
+from supervise.overview import Overview, following, overview, row_of
 from supervise.places import Places, places
 from supervise.processes import processes
 from supervise.selection import NOBODY, select
@@ -61,8 +62,13 @@ Part = tuple[Places, tuple[AgentSpec, ...]]
 
 
 async def gathered(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) -> int:
-    """Print the status once; gives the exit code."""
-    parts = _chosen(_installed(scopes), choice)
+    """Print the status once; gives the exit code. Raises Damaged, also after what is still known was shown."""
+    try:
+        parts = _chosen(_installed(scopes), choice)
+    except Damaged:
+        if choice.unsaid and not as_json:
+            await _show_remembered(scopes)
+        raise
     views = [await overview(there, specs) for there, specs in parts]
     rows = {name: row for view in views for name, row in view.rows.items()}
     if as_json:
@@ -85,6 +91,16 @@ async def gathered(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) ->
     else:
         click.echo(screen(rows.values(), utc_now(), footers(views)))
     return _code(rows.values(), named=bool(choice.agents))
+
+
+async def _show_remembered(scopes: Sequence[Scope]) -> None:
+    """What reconcilers still know of agents whose manifests are damaged: they stay as they were."""
+    for scope in scopes:
+        with suppress(SuperviseError):  # then nobody knows, and the damage is told all the same
+            async with connect(places(scope, os.environ, uid=os.getuid()).control) as control:
+                answer = await control.ask("rows")
+            if rows := [row_of(one) for one in answer["rows"]]:
+                click.echo(screen(rows, utc_now(), [footer(answer["reconciler"])]))
 
 
 async def watched(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) -> None:

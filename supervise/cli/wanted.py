@@ -19,7 +19,7 @@ from supervise.cli.output import print_warning, problem_line
 from supervise.config import Config, find, load
 from supervise.control import OPERATORS
 from supervise.desired import Desired, desired, host_tags
-from supervise.errors import ConfigError, Problem, SuperviseError, UsageError
+from supervise.errors import ConfigError, Damaged, Problem, UsageError
 from supervise.fitting import Host
 from supervise.install.plan import conflicts
 from supervise.manifest import Manifest, manifests, read_manifests
@@ -69,12 +69,12 @@ def systemd_version() -> int:
 def warn_of_damage(*scopes: Places) -> None:
     """Name the manifests that cannot be read: their agents are missing from what follows.
 
-    Raises SuperviseError where no other is left: what is installed is not nothing, but not known.
+    Raises Damaged where no other is left: what is installed is not nothing, but not known.
     """
     read = [read_manifests(there) for there in scopes]
     reasons = [why for _, damaged in read for why in damaged.values()]
     if reasons and not any(whole for whole, _ in read):
-        raise SuperviseError("; ".join(reasons))
+        raise Damaged("; ".join(reasons))
     for why in reasons:
         print_warning(why)
 

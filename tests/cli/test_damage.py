@@ -8,9 +8,11 @@ from supervise.errors import ExitCode
 from supervise.manifest import to_json
 from supervise.model import Scope
 from supervise.places import Places
+from supervise.reconcile.orders import row_json
 from tests.cli.shell import Supervise
-from tests.nouns import spec
+from tests.nouns import row, spec
 from tests.reconcile.rig import manifest_of
+from tests.reconcile.served import INFO, served
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +49,15 @@ def test_where_none_can_be_read_that_is_said_and_not_that_there_are_no_agents(
     (line,) = answer.err.splitlines()
     assert line.startswith(f'supervise: cannot read the manifest "{file}" (')
     assert line.endswith("`supervise install` in the folder of its agents.yaml writes it anew")
+
+
+@pytest.mark.parametrize("words", [[], ["sma"], ["--json"]])
+def test_what_the_reconciler_still_knows_of_all_is_shown(supervise: Supervise, there: Places, words: list[str]) -> None:
+    there.manifest("trading").write_text("{")
+    with served(there.control, rows={"reconciler": INFO, "rows": [row_json(row(pid=7))]}):
+        answer = supervise("status", "--user", *words)
+    assert (answer.code, "cannot read the manifest" in answer.err) == (ExitCode.FAILED, True)
+    assert ("✓ running" in answer.out, "view 0.4 s old" in answer.out) == (not words, not words)
 
 
 def test_the_agents_of_the_other_projects_are_there_and_the_damage_is_named(

@@ -71,6 +71,9 @@ def test_a_damaged_manifest_fails_the_reload_and_leaves_the_agents_as_they_were(
     assert "project reload stays as it was" in told(host)[-1]
     assert {name: row["status"] for name, row in rows(host).items()} == dict.fromkeys(CREW, "running")
     assert ask(host, "info")["damaged"].keys() == {"reload"}
+    status = host.supervise("status", check=False)
+    assert (status.returncode, "no agents are installed" in status.stderr) == (1, False)
+    assert all(f"running  {name}" in status.stdout for name in CREW)
     eventually(lambda: "cannot read the manifest" in of_host(host)["message"], "the host's row to say so", timeout=5)
     assert (reconciler(host), shown(host, RECONCILER, "ActiveState")) == (pid, "active")
 
