@@ -24,6 +24,7 @@ from supervise.manifest import to_json
 from supervise.model import AgentSpec, Findings, HiddenPolicy, Outcome
 from supervise.reconcile import scanning as module
 from supervise.reconcile.scanning import Asked, Here, Scanning
+from supervise.scanner import service as service_module
 from supervise.scanner.service import MOST_CLIENTS, Service
 from tests.nouns import seconds, spec
 from tests.observe.running import WAITS
@@ -89,6 +90,13 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
             one.wait()
 
 
+@pytest.fixture
+def rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unasked nobody looks again within a test."""
+    for one in (module, service_module):
+        monkeypatch.setattr(one, "EVERY", 3600.0)
+
+
 @asynccontextmanager
 async def serving(stage: Stage) -> AsyncIterator[None]:
     """A scan service; it is gone when the block ends."""
@@ -143,26 +151,35 @@ async def test_who_asks_is_told_of_what_ran_before_the_question(stage: Stage, ki
 
 @both
 @in_a_loop
-async def test_unasked_it_is_told_within_two_looks_and_at_once_when_it_ends(stage: Stage, kind: str) -> None:
+async def test_unasked_it_is_told(stage: Stage, kind: str) -> None:
     async with seeing(stage, kind):
         await until(lambda: stage.told)
         process = stage.start()
-        await until(lambda: stage.outside() == [process.pid], seconds=3)
+        await until(lambda: stage.outside() == [process.pid])
         assert any("sma" in concerned for _, concerned in stage.told)
-        process.kill()
-        process.wait()
-        await until(lambda: stage.outside() == [], seconds=0.5)
 
 
 @both
 @in_a_loop
-async def test_a_suspect_is_looked_at_at_once(stage: Stage, kind: str) -> None:
+async def test_no_look_is_waited_for_to_tell_of_an_end(stage: Stage, kind: str, rarely: None) -> None:
+    async with seeing(stage, kind) as scanning:
+        process = stage.start()
+        while stage.outside() != [process.pid]:
+            await scanning.fresh()
+        process.kill()
+        process.wait()
+        await until(lambda: stage.outside() == [])
+
+
+@both
+@in_a_loop
+async def test_no_look_is_waited_for_to_see_a_suspect(stage: Stage, kind: str, rarely: None) -> None:
     async with seeing(stage, kind) as scanning:
         await until(lambda: stage.told)
         process = stage.start()
         await until(lambda: Path(f"/proc/{process.pid}/cmdline").read_bytes().endswith(b"sma.py\0"))
         scanning.suspect(process.pid)
-        await until(lambda: stage.outside() == [process.pid], seconds=0.5)
+        await until(lambda: stage.outside() == [process.pid])
 
 
 @both
@@ -194,7 +211,7 @@ async def test_a_copy_is_ended_as_the_manifest_allows(stage: Stage, kind: str) -
     allowed = stage.agent(hidden=HiddenPolicy.STOP)
     async with seeing(stage, kind) as scanning:
         process = stage.start()
-        await until(lambda: stage.outside() == [process.pid], seconds=5)
+        await until(lambda: stage.outside() == [process.pid])
         seen = stage.told[-1][0]
         assert seen
         ids = [one.id for one in seen.outside["sma"]]
@@ -217,7 +234,7 @@ async def test_who_ignores_the_request_to_end_is_killed(stage: Stage, kind: str)
     async with seeing(stage, kind) as scanning:
         process = stage.start("stubborn.py")
         await until((stage.folder / "ready").exists)
-        await until(lambda: stage.outside("stubborn") == [process.pid], seconds=5)
+        await until(lambda: stage.outside("stubborn") == [process.pid])
         seen = stage.told[-1][0]
         assert seen
         ended = asyncio.ensure_future(scanning.end(allowed, [one.id for one in seen.outside["stubborn"]]))
@@ -231,12 +248,12 @@ async def test_a_service_that_dies_is_missed_after_a_while_and_all_is_told_again
     async with asking(Asked(stage.path, stage.take)) as scanning:
         async with serving(stage):
             first = stage.start()
-            await until(lambda: stage.outside() == [first.pid], seconds=5)
-        await until(lambda: stage.told[-1] == (None, frozenset()), seconds=5)
+            await until(lambda: stage.outside() == [first.pid])
+        await until(lambda: stage.told[-1] == (None, frozenset()))
         first.kill()
         first.wait()
         async with serving(stage):
-            await until(lambda: stage.told[-1][0] is not None, seconds=5)
+            await until(lambda: stage.told[-1][0] is not None)
             assert stage.outside() == []
             assert "sma" in stage.told[-1][1]
             assert await scanning.fresh()
