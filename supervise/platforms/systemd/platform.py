@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
@@ -123,6 +124,10 @@ class Systemd:
     async def snapshot(
         self, names: Collection[str] | None = None, *, known: Collection[str] = (), endings: bool = True
     ) -> Snapshot:
+        with self._watch.snapshot() if self._watch and endings else nullcontext():
+            return await self._snapshot(names, known, endings=endings)
+
+    async def _snapshot(self, names: Collection[str] | None, known: Collection[str], *, endings: bool) -> Snapshot:
         at = now()
         loaded = {row[0]: row for row in (await self.bus.call("ListUnitsByPatterns", "asas", [], _patterns(names)))[0]}
         timers = [row for unit, row in loaded.items() if unit.endswith(".timer") and _wanted(unit, names)]

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -45,6 +47,9 @@ class Watch:
         self._held_back: dict[str, asyncio.TimerHandle] = {}
         self._asking: set[asyncio.Task[None]] = set()
         self._reloading = False
+        self._snapshots = 0
+        self._meanwhile: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        """What was signalled since the first of the snapshots that are being read."""
 
     def close(self) -> None:
         for handle in self._held_back.values():
@@ -52,10 +57,21 @@ class Watch:
         for task in self._asking:
             task.cancel()
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What is signalled while it is read may be newer than what it reads, and is heard before that is known."""
+        self._snapshots += 1
+        try:
+            yield
+        finally:
+            self._snapshots -= 1
+            if not self._snapshots:
+                self._meanwhile.clear()
+
     def know(self, unit: str, properties: Mapping[str, Any]) -> UnitState:
         """Take over what a snapshot has read, and give the state which that is."""
         refused = self._known.get(unit, {}).get(REFUSED_BY_DEPENDENCY, False)
-        self._known[unit] = {**properties, REFUSED_BY_DEPENDENCY: refused}
+        self._known[unit] = {**properties, REFUSED_BY_DEPENDENCY: refused, **self._meanwhile.get(unit, {})}
         self._forget_held_back(unit)
         state = self._state(unit)
         self._told[unit] = state.phase
@@ -88,6 +104,8 @@ class Watch:
             return
         if "Job" in changed:
             changed["JobType"] = "start" if changed["Job"][0] else ""
+        if self._snapshots:
+            self._meanwhile[unit] |= changed
         if unit in self._asked:
             self._asked[unit] |= changed
         elif unit in self._known:

@@ -161,6 +161,22 @@ def watched(test: Callable[[Bus], Coroutine[Any, Any, None]]) -> Callable[[], No
     return wrapped
 
 
+# --- Snapshots --------------------------------------------------------------------------------------------------------
+
+
+@watched
+async def test_what_is_signalled_while_a_snapshot_is_read_is_newer_than_what_that_reads(bus: Bus) -> None:
+    bus.know()
+    with bus.watch.snapshot():
+        bus.service(STOPPED)
+        bus.unit(STOPPED)
+        assert bus.know(RUNNING).phase is Phase.INACTIVE
+    bus.told()
+    bus.unit(STOPPED)  # whatever is signalled next
+    assert [(state.phase, state.pid) for state in bus.told()] == [(Phase.INACTIVE, None)]
+    assert bus.know(RUNNING).phase is Phase.ACTIVE, "that was read later"
+
+
 # --- Deaths and restarts ----------------------------------------------------------------------------------------------
 
 
