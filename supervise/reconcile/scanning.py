@@ -14,13 +14,14 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from supervise import clock
 from supervise.errors import PlatformError
-from supervise.model import AgentSpec, Findings, Outcome, ProcessId
+from supervise.model import AgentSpec, Findings, Outcome, Process, ProcessId
 from supervise.observe import scan
 from supervise.observe.ending import end
 from supervise.observe.match import Matcher
@@ -65,18 +66,22 @@ class Scanning(Protocol):
 class Ends:
     """Notices at once that a process which was found has ended (pidfd_open(2)), so that no row outlives it."""
 
-    def __init__(self, noticed: Callable[[int], None]) -> None:
+    def __init__(self, noticed: Callable[[ProcessId], None]) -> None:
         self._noticed = noticed
         self._held: dict[ProcessId, int] = {}
+        self._over: set[ProcessId] = set()
+        """What has ended since, of all that was found last."""
 
-    def watch(self, found: Findings) -> None:
-        """From now on these: whoever is outside, in doubt, or in the foreground."""
+    def watch(self, found: Findings) -> Findings:
+        """From now on these: whoever is outside, in doubt, or in the foreground. Gives who of them has not ended."""
         groups = (*found.outside.values(), *found.foreground.values(), [doubt.process for doubt in found.doubts])
         wanted = {process.id for group in groups for process in group}
+        self._over &= wanted
         for gone in self._held.keys() - wanted:
             self._release(gone)
-        for new in wanted - self._held.keys():
+        for new in wanted - self._held.keys() - self._over:
             self._hold(new)
+        return without(found, self._over)
 
     def close(self) -> None:
         for held in tuple(self._held):
@@ -90,12 +95,26 @@ class Ends:
 
     def _ended(self, process: ProcessId) -> None:
         self._release(process)
-        self._noticed(process.pid)
+        self._over.add(process)
+        self._noticed(process)
 
     def _release(self, process: ProcessId) -> None:
         if (descriptor := self._held.pop(process, None)) is not None:
             asyncio.get_running_loop().remove_reader(descriptor)
             os.close(descriptor)
+
+
+def without(found: Findings, over: Collection[ProcessId]) -> Findings:
+    """What is found, but for these."""
+    if not over:
+        return found
+
+    def left(part: Mapping[str, tuple[Process, ...]]) -> dict[str, tuple[Process, ...]]:
+        kept = {name: tuple(one for one in processes if one.id not in over) for name, processes in part.items()}
+        return {name: processes for name, processes in kept.items() if processes}
+
+    doubts = tuple(doubt for doubt in found.doubts if doubt.process.id not in over)
+    return replace(found, outside=left(found.outside), foreground=left(found.foreground), doubts=doubts)
 
 
 class Here:
@@ -110,7 +129,7 @@ class Here:
         self._suspects: set[int] = set()
         self._woken = asyncio.Event()
         self._looking = asyncio.Lock()
-        self._ends = Ends(self.suspect)
+        self._ends = Ends(self._ended)
         self._thread = ThreadPoolExecutor(1, "scan")
         """Of its own: the threads that all share may be waiting for an answer of the network."""
 
@@ -135,10 +154,16 @@ class Here:
             at = clock.now().monotonic
             look = partial(self._watching.look, at=at, anew=suspects)
             found = await asyncio.get_running_loop().run_in_executor(self._thread, look)
-            before, self._found = self._found, found
-            self._ends.watch(found)
-            self._take(found, differing(before, found))
-            return found
+            return self._tell(self._ends.watch(found))
+
+    def _tell(self, found: Findings) -> Findings:
+        before, self._found = self._found, found
+        self._take(found, differing(before, found))
+        return found
+
+    def _ended(self, process: ProcessId) -> None:
+        self._tell(without(self._found, {process}))
+        self.suspect(process.pid)
 
     def suspect(self, pid: int) -> None:
         if len(self._suspects) < MOST_SUSPECTS:
@@ -172,7 +197,8 @@ class Asked:
         self._next: asyncio.Task[Findings] | None = None
         self._suspects: set[int] = set()
         self._connected = asyncio.Event()
-        self._ends = Ends(self.suspect)
+        self._ends = Ends(self._ended)
+        self._blind = False
 
     async def run(self) -> None:
         lost: float | None = None
@@ -188,6 +214,7 @@ class Asked:
                 self._lose()
                 lost = lost if lost is not None else loop.time()
                 if loop.time() - lost > GRACE:
+                    self._blind = True
                     self._take(None, ())
                 await asyncio.sleep(AGAIN)
         finally:
@@ -218,7 +245,7 @@ class Asked:
         self._next = None  # whoever asks from here on wants a later one
         suspects, self._suspects = sorted(self._suspects), set()
         await self._ask(PATIENCE, op="look", pids=suspects)
-        return self._found
+        return self._told
 
     async def _ask(self, patience: float, **what: Any) -> Mapping[str, Any]:
         try:
@@ -239,11 +266,20 @@ class Asked:
             if "findings" in said:
                 self._found = applied(self._found, said["findings"])
                 self._connected.set()
-                self._ends.watch(self._found)
-                before, self._told = self._told, self._found
-                self._take(self._found, differing(before, self._found))
+                self._blind = False
+                self._tell(self._ends.watch(self._found))
             elif (answer := self._answers.pop(said["done"], None)) and not answer.done():
                 answer.set_result(said)
+
+    def _tell(self, found: Findings) -> None:
+        before, self._told = self._told, found
+        self._take(found, differing(before, found))
+
+    def _ended(self, process: ProcessId) -> None:
+        """That is certain also while the scan service is away."""
+        if not self._blind:
+            self._tell(without(self._told, {process}))
+        self.suspect(process.pid)
 
     def _lose(self) -> None:
         self._connected.clear()

@@ -244,6 +244,19 @@ async def test_who_ignores_the_request_to_end_is_killed(stage: Stage, kind: str)
 
 
 @in_a_loop
+async def test_of_an_end_is_told_also_while_the_service_is_away(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GRACE", 3600.0)
+    async with asking(Asked(stage.path, stage.take)):
+        async with serving(stage):
+            process = stage.start()
+            await until(lambda: stage.outside() == [process.pid])
+        process.kill()
+        process.wait()
+        await until(lambda: stage.outside() == [])
+    assert "sma" in stage.told[-1][1]
+
+
+@in_a_loop
 async def test_a_service_that_dies_is_missed_after_a_while_and_all_is_told_again_when_it_is_back(stage: Stage) -> None:
     async with asking(Asked(stage.path, stage.take)) as scanning:
         async with serving(stage):
