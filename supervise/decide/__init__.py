@@ -354,11 +354,16 @@ def _events(last: StatusRow | None, row: StatusRow, case: Case, unit: UnitState 
 def _deaths_beside(last: StatusRow, row: StatusRow, unit: UnitState, case: Case, at: datetime) -> tuple[Event, ...]:
     """A death of which the change of status tells nothing: it was over before anybody looked, or a copy is told of."""
     if _died_unseen(last, row, unit, case):
-        return (unseen_death(last, row, unit, at=unit.left_active or at),)
+        return (unseen_death(last, row, unit, at=_before(unit.left_active, last, at)),)
     counted = last.boot == row.boot and row.past.counted not in (None, last.past.counted)
     if counted and row.observed_reason is Reason.HIDDEN_PROCESS:
-        return (death_beside_copy(last, row, unit, at=unit.ended_at or at),)
+        return (death_beside_copy(last, row, unit, at=_before(unit.ended_at, last, at)),)
     return ()
+
+
+def _before(moment: datetime | None, last: StatusRow, at: datetime) -> datetime:
+    """When what comes between two changes of status was, so that the timeline is in order."""
+    return at if moment is None else min(max(moment, last.since), at)
 
 
 def _died_unseen(last: StatusRow, row: StatusRow, unit: UnitState, case: Case) -> bool:

@@ -59,7 +59,12 @@ def check_events(
     name = history.member.name
     owed = [act for act in history.acts if act.leaves and not act.void and not act.uncertain]
     for act in owed:
-        if not (_left(act, told, deafened) or _within(excused, act.begin) or _unseen(act, away, history.acts)):
+        hangs = act.hang or _hung(act, history)
+        if not (
+            _left(act, told, deafened if hangs else ())
+            or _within(excused, act.begin)
+            or _unseen(act, away, history.acts)
+        ):
             near = [_words(one) for one in told if abs(_moment(one["at"]) - act.begin) < seconds(EVENT)]
             text = f"{act.fault} #{act.step} is not in the timeline, which has: {'; '.join(near) or 'nothing'}"
             oracle.find("no event", name, act.begin, text)
@@ -81,7 +86,7 @@ def excused(host: Sequence[Act]) -> list[tuple[float, float]]:
 def _left(act: Act, told: Sequence[Event], deafened: Sequence[float]) -> bool:
     begin, end = act.begin - EARLIER, (act.end or act.begin) + seconds(EVENT)
     for moment in sorted(deafened):
-        if act.hang and begin <= moment <= end:
+        if begin <= moment <= end:
             end = moment + seconds(EVENT)
     return any(
         begin <= _moment(one["at"]) <= end and (one["reason"] in act.leaves or one["kind"] in act.leaves)
@@ -94,9 +99,10 @@ def _unseen(act: Act, away: Sequence[tuple[float, float | None]], acts: Sequence
     nobody was there in place of another, so that the status is the same as before."""
     if act.fault not in TRACELESS or act.over is None:
         return False
+    late = seconds(TRACELESS[act.fault])
     absence = next((one for one in away if one[0] <= act.begin <= (one[1] or act.over)), None)
     overs = [one.over for one in acts if one.fault in TRACELESS and one is not act and one.over is not None]
-    if absence and any(absence[0] <= over <= act.begin for over in overs):
+    if absence and any(absence[0] - late <= over <= act.begin for over in overs):
         return True
     stretches = [act.begin, *(moment for span in away for moment in span if moment is not None), act.over]
     inside = sorted(min(max(moment, act.begin), act.over) for moment in stretches)
@@ -105,7 +111,13 @@ def _unseen(act: Act, away: Sequence[tuple[float, float | None]], acts: Sequence
         for begin, end in pairwise(inside)
         if not any(gone <= begin and (back is None or back >= end) for gone, back in away)
     ]
-    return max(there, default=0.0) < seconds(TRACELESS[act.fault])
+    return max(there, default=0.0) < late
+
+
+def _hung(act: Act, history: History) -> bool:
+    """Whether it was done to a life that hung already, which obeys nobody until silence ends it."""
+    since = max((life.end for life in history.lives if life.end <= act.begin), default=0.0)
+    return any(one.hang and not one.void and since <= one.begin <= act.begin for one in history.acts)
 
 
 def _words(event: Event) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -94,4 +95,11 @@ def test_a_copy_in_place_of_another_while_nobody_was_there_is_no_news() -> None:
     first = Act("copy", NAME, 1, 90.0, 90.1, over=99.5)
     second = Act("copy", NAME, 2, 100.0, 100.1, leaves=frozenset({"DuplicateProcess"}), over=110.0)
     assert found([], first, second, away=[(99.0, 102.0)]) == []
-    assert found([], first, second, away=[(99.7, 102.0)]) == ["no event"]
+    assert found([], first, second, away=[(99.9, 104.5)]) == [], "nobody had time to see that the first was gone"
+    assert found([], replace(first, over=96.0), second, away=[(99.9, 102.0)]) == ["no event"]
+
+
+def test_who_hangs_obeys_only_once_its_silence_has_ended_it() -> None:
+    hang = Act("hang", NAME, 1, 90.0, 90.1, hang=True)
+    assert found([event(130.0)], hang, KILL, deafened=[115.0]) == []
+    assert found([event(130.0)], KILL, deafened=[115.0]) == ["no event"]

@@ -10,7 +10,6 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
@@ -45,7 +44,7 @@ from supervise.platforms.systemd.bus import MANAGER, PROPERTIES, SYSTEMD, UNIT, 
 from supervise.platforms.systemd.enablement import enabled_units, masked_units
 from supervise.platforms.systemd.probing import ended
 from supervise.platforms.systemd.states import USED, invocation, length, moment, phase_of, unit_state
-from supervise.platforms.systemd.watch import SERVICE, Watch, agent_name
+from supervise.platforms.systemd.watch import SERVICE, Reading, Watch, agent_name
 
 TIMER = "org.freedesktop.systemd1.Timer"
 PATTERNS = ("agent@*.service", "agent@*.timer")
@@ -124,19 +123,30 @@ class Systemd:
     async def snapshot(
         self, names: Collection[str] | None = None, *, known: Collection[str] = (), endings: bool = True
     ) -> Snapshot:
-        with self._watch.snapshot() if self._watch and endings else nullcontext():
+        if self._watch is None or not endings:
             return await self._snapshot(names, known, endings=endings)
+        with self._watch.reading({units.unit_name(name) for name in names} if names is not None else None) as reading:
+            return await self._snapshot(names, known, reading)
 
-    async def _snapshot(self, names: Collection[str] | None, known: Collection[str], *, endings: bool) -> Snapshot:
+    async def _snapshot(
+        self,
+        names: Collection[str] | None,
+        known: Collection[str],
+        reading: Reading | None = None,
+        *,
+        endings: bool = True,
+    ) -> Snapshot:
         at = now()
         loaded = {row[0]: row for row in (await self.bus.call("ListUnitsByPatterns", "asas", [], _patterns(names)))[0]}
         timers = [row for unit, row in loaded.items() if unit.endswith(".timer") and _wanted(unit, names)]
         runs = dict(await asyncio.gather(*(self._timer(row) for row in timers)))
-        if self._watch and endings:
+        if self._watch and reading:
             for name, timer in runs.items():
                 self._watch.know_timer(name, timer)
         rows = [row for unit, row in loaded.items() if unit.endswith(".service")]
-        found = await asyncio.gather(*(self._state(row, endings=endings) for row in rows if _wanted(row[0], names)))
+        found = await asyncio.gather(
+            *(self._state(row, reading, endings=endings) for row in rows if _wanted(row[0], names))
+        )
         states = {state.name: state for state in found}
         for name in {*(names or ()), *known, *runs}:
             states.setdefault(name, self._unloaded(name))
@@ -321,12 +331,12 @@ class Systemd:
             if not error.gone:
                 raise
 
-    async def _state(self, row: list[Any], *, endings: bool) -> UnitState:
+    async def _state(self, row: list[Any], reading: Reading | None, *, endings: bool) -> UnitState:
         properties = await self._properties(row, endings=endings)
         if properties is None:
             return self._unloaded(agent_name(row[0]))
-        if self._watch and endings:
-            return self._watch.know(row[0], properties)
+        if self._watch and reading:
+            return self._watch.know(row[0], properties, reading)
         return unit_state(agent_name(row[0]), row[0], properties, boot=self._boot)
 
     async def _service(self, unit: str) -> dict[str, Any] | None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dbus_fast import Message, MessageType
@@ -32,6 +32,20 @@ Ask = Callable[[str], Awaitable[dict[str, Any] | None]]
 """All properties of a service by its name, or what a UnitState says of a timer; None where it is not loaded."""
 
 
+@dataclass(slots=True)
+class Reading:
+    """A snapshot that is being read: of which units, what was signalled since it began, whom it has read so far, and what
+    is told of the others in the end."""
+
+    units: frozenset[str] | None
+    signalled: defaultdict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
+    known: set[str] = field(default_factory=set)
+    late: dict[str, UnitState] = field(default_factory=dict)
+
+    def awaits(self, unit: str) -> bool:
+        return (self.units is None or unit in self.units) and unit not in self.known
+
+
 class Watch:
     """One subscription. Made by the platform, which feeds it answers and signals; changes come out of `queue`."""
 
@@ -47,9 +61,7 @@ class Watch:
         self._held_back: dict[str, asyncio.TimerHandle] = {}
         self._asking: set[asyncio.Task[None]] = set()
         self._reloading = False
-        self._snapshots = 0
-        self._meanwhile: defaultdict[str, dict[str, Any]] = defaultdict(dict)
-        """What was signalled since the first of the snapshots that are being read."""
+        self._readings: list[Reading] = []
 
     def close(self) -> None:
         for handle in self._held_back.values():
@@ -58,20 +70,23 @@ class Watch:
             task.cancel()
 
     @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """What is signalled while it is read may be newer than what it reads, and is heard before that is known."""
-        self._snapshots += 1
+    def reading(self, units: Collection[str] | None) -> Iterator[Reading]:
+        """While a snapshot of these (all, if None) is read: what is signalled may be newer than what it reads."""
+        reading = Reading(frozenset(units) if units is not None else None)
+        self._readings.append(reading)
         try:
-            yield
+            yield reading
         finally:
-            self._snapshots -= 1
-            if not self._snapshots:
-                self._meanwhile.clear()
+            self._readings.remove(reading)
+            for unit, state in reading.late.items():
+                self._pass_on(unit, state)
 
-    def know(self, unit: str, properties: Mapping[str, Any]) -> UnitState:
+    def know(self, unit: str, properties: Mapping[str, Any], reading: Reading) -> UnitState:
         """Take over what a snapshot has read, and give the state which that is."""
         refused = self._known.get(unit, {}).get(REFUSED_BY_DEPENDENCY, False)
-        self._known[unit] = {**properties, REFUSED_BY_DEPENDENCY: refused, **self._meanwhile.get(unit, {})}
+        self._known[unit] = {**properties, REFUSED_BY_DEPENDENCY: refused, **reading.signalled.get(unit, {})}
+        reading.known.add(unit)
+        reading.late.pop(unit, None)
         self._forget_held_back(unit)
         state = self._state(unit)
         self._told[unit] = state.phase
@@ -104,8 +119,8 @@ class Watch:
             return
         if "Job" in changed:
             changed["JobType"] = "start" if changed["Job"][0] else ""
-        if self._snapshots:
-            self._meanwhile[unit] |= changed
+        for reading in self._readings:
+            reading.signalled[unit] |= changed
         if unit in self._asked:
             self._asked[unit] |= changed
         elif unit in self._known:
@@ -204,7 +219,14 @@ class Watch:
 
     def _emit(self, unit: str, state: UnitState) -> None:
         self._told[unit] = state.phase
-        self.queue.put_nowait(state)
+        self._pass_on(unit, state)
+
+    def _pass_on(self, unit: str, state: UnitState) -> None:
+        """Tell it, unless a snapshot is about to tell of the same or a later moment."""
+        if reading := next((one for one in self._readings if one.awaits(unit)), None):
+            reading.late[unit] = state
+        else:
+            self.queue.put_nowait(state)
 
     def _state(self, unit: str) -> UnitState:
         name = agent_name(unit)

@@ -102,7 +102,12 @@ class Bus:
         return None if answer is None else dict(answer)
 
     def know(self, moment: Moment = RUNNING) -> UnitState:
-        return self.watch.know(SMA, {**FIXED, **moment.service, **moment.unit, "JobType": ""})
+        return self.reads({**FIXED, **moment.service, **moment.unit, "JobType": ""})
+
+    def reads(self, properties: dict[str, Any]) -> UnitState:
+        """A snapshot does."""
+        with self.watch.reading(None) as reading:
+            return self.watch.know(SMA, properties, reading)
 
     def service(self, moment: Moment) -> None:
         self.watch.hear(changed(SERVICE, moment.service))
@@ -167,14 +172,31 @@ def watched(test: Callable[[Bus], Coroutine[Any, Any, None]]) -> Callable[[], No
 @watched
 async def test_what_is_signalled_while_a_snapshot_is_read_is_newer_than_what_that_reads(bus: Bus) -> None:
     bus.know()
-    with bus.watch.snapshot():
+    read = {**FIXED, **RUNNING.service, **RUNNING.unit, "JobType": ""}
+    with bus.watch.reading(None) as reading:
         bus.service(STOPPED)
         bus.unit(STOPPED)
-        assert bus.know(RUNNING).phase is Phase.INACTIVE
-    bus.told()
+        assert bus.watch.know(SMA, read, reading).phase is Phase.INACTIVE
+    assert bus.told() == [], "the snapshot has told it"
     bus.unit(STOPPED)  # whatever is signalled next
     assert [(state.phase, state.pid) for state in bus.told()] == [(Phase.INACTIVE, None)]
     assert bus.know(RUNNING).phase is Phase.ACTIVE, "that was read later"
+
+
+@watched
+async def test_what_a_snapshot_does_not_read_or_has_read_before_is_told(bus: Bus) -> None:
+    bus.know()
+    read = {**FIXED, **RUNNING.service, **RUNNING.unit, "JobType": ""}
+    with bus.watch.reading({"agent@other.service"}):
+        assert bus.happens(STOPPED) == [Phase.INACTIVE]
+    bus.know()
+    with bus.watch.reading(None):
+        assert bus.happens(STOPPED) == [], "it may be about to"
+    assert [state.phase for state in bus.told()] == [Phase.INACTIVE]
+    bus.know()
+    with bus.watch.reading(None) as reading:
+        bus.watch.know(SMA, read, reading)
+        assert bus.happens(STOPPED) == [Phase.INACTIVE]
 
 
 # --- Deaths and restarts ----------------------------------------------------------------------------------------------
@@ -263,7 +285,7 @@ async def test_signals_that_go_on_coming_do_not_put_it_off(bus: Bus) -> None:
 
 @watched
 async def test_what_the_manager_does_not_restart_has_failed_at_once(bus: Bus) -> None:
-    bus.watch.know(SMA, {**FIXED, **RUNNING.service, **RUNNING.unit, "Restart": "no"})
+    bus.reads({**FIXED, **RUNNING.service, **RUNNING.unit, "Restart": "no"})
     assert bus.happens(FAILS) == [Phase.FAILED]
 
 
@@ -359,14 +381,14 @@ async def test_a_clean_end_that_is_restarted_is_told_as_that_and_not_as_a_stop(b
 @watched
 async def test_a_clean_end_that_is_not_restarted_is_told_as_it_is(bus: Bus) -> None:
     ends = Moment(ended(0, code=1, status=0, result="success"), {**STOPPED.unit, "ActiveExitTimestampMonotonic": 2**40})
-    bus.watch.know(SMA, {**FIXED, **RUNNING.service, **RUNNING.unit, "Restart": "on-failure"})
+    bus.reads({**FIXED, **RUNNING.service, **RUNNING.unit, "Restart": "on-failure"})
     assert bus.happens(ends) == [Phase.INACTIVE]
 
 
 @watched
 async def test_how_a_before_start_ended_is_asked_since_nobody_signals_it(bus: Bus) -> None:
     pre = {"ExecStartPre": [["/bin/x", ["/bin/x"], False, START, START, 0, 0, 0, 0, 0]]}
-    bus.watch.know(SMA, {**FIXED, **pre, **RUNNING.service, **RUNNING.unit})
+    bus.reads({**FIXED, **pre, **RUNNING.service, **RUNNING.unit})
     refused = {"ExecStartPre": [["/bin/x", ["/bin/x"], False, 0, 0, DEATH, DEATH, 9, 1, 3]]}
     bus.answers[SMA] = {**FIXED, **refused, **life(0), **WAITS.unit, "MainPID": 0, "Result": "exit-code"}
     assert bus.happens(Moment({**life(0), "MainPID": 0, "Result": "exit-code"}, WAITS.unit)) == []
