@@ -830,6 +830,26 @@ def test_a_restart_that_nobody_saw_is_told_also_where_the_status_is_another() ->
     assert [event.reason for event in decision.events] == ["restart", "DuplicateProcess"]
 
 
+def test_a_death_that_nobody_saw_comes_before_the_one_that_is_seen() -> None:
+    host = running()
+    died = replace(dead("b", restarts=2), ended_at=NOON + seconds(9), left_active=NOON + seconds(9.1))
+    decision = host.sees(died, at=after(seconds(10)))
+    assert [(event.kind, event.at) for event in decision.events] == [
+        (EventKind.DEATH, NOON + seconds(9)),
+        (EventKind.STATUS, NOON + seconds(9)),
+    ]
+
+
+def test_a_death_beside_a_copy_comes_after_the_stop_that_it_is_the_end_of() -> None:
+    host = running()
+    stopping = alive(phase=Phase.STOPPING, since=NOON + seconds(5))
+    host.sees(Observation(stopping), at=after(seconds(5)))
+    gone = replace(dead(), ended_at=NOON + seconds(4.9))
+    decision = host.sees(Observation(gone, outside=(copy(),)), at=after(seconds(6)))
+    assert decision.events[0].kind is EventKind.DEATH
+    assert decision.events[0].at == NOON + seconds(5)
+
+
 def test_what_is_seen_again_goes_on_where_it_was() -> None:
     host = running()
     host.learns(host=HostFacts(unseen_since=MONO))

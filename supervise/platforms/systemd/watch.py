@@ -34,8 +34,8 @@ Ask = Callable[[str], Awaitable[dict[str, Any] | None]]
 
 @dataclass(slots=True)
 class Reading:
-    """A snapshot that is being read: of which units, what was signalled since it began, whom it has read so far, and what
-    is told of the others in the end."""
+    """A snapshot that is being read: of which units, what was signalled since it began, whom it has read so far, and
+    what is told of the others in the end."""
 
     units: frozenset[str] | None
     signalled: defaultdict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
