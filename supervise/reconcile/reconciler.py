@@ -156,8 +156,10 @@ class Reconciler:
         self.facts = replace(self.facts, unseen_since=None)
 
     def take_state(self, state: UnitState) -> set[str]:
-        """One unit as it is now; gives all agents whom that concerns."""
+        """One unit as it is now; gives all agents whom that concerns. What was said before the known is over."""
         known = self.states.get(state.name)
+        if known is not None and _is_older(state, known):
+            return set()
         if known is not None and state.next_run is None and state.timer_active is None:
             state = replace(state, next_run=known.next_run, timer_active=known.timer_active)
         if known is not None:
@@ -566,6 +568,15 @@ def _says_more(before: OnDisk, found: OnDisk) -> bool:
 
 def _ids(processes: Iterable[Process]) -> frozenset[ProcessId]:
     return frozenset(one.id for one in processes)
+
+
+def _is_older(state: UnitState, known: UnitState) -> bool:
+    """Whether it is of a life before the known one, or of the same before its end: no life comes back."""
+    if state.started_monotonic is None or known.started_monotonic is None:
+        return False
+    if state.incarnation == known.incarnation:
+        return state.ended_monotonic is None and known.ended_monotonic is not None
+    return state.started_monotonic < known.started_monotonic
 
 
 def _with_signs(state: UnitState, known: UnitState) -> UnitState:

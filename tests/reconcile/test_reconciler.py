@@ -672,3 +672,19 @@ async def test_in_the_foreground_it_runs(tmp_path: Path) -> None:
     rig.see(STOPPED)
     seen(rig, replace(LATER, foreground={"sma": (copy(),)}), "sma")
     assert rig.reconciler.rows["sma"].status is Status.RUNNING
+
+
+@pytest.mark.parametrize(
+    "late",
+    [alive("a"), dead("a", at=after(seconds(1))), alive("b", start=after(seconds(2)))],
+    ids=["the life before", "its end", "before this end"],
+)
+@in_a_loop
+async def test_what_was_said_before_what_is_known_is_over(tmp_path: Path, late: UnitState) -> None:
+    """A snapshot may overtake what is on its way."""
+    rig = Rig(tmp_path, spec())
+    known = dead("b", start=after(seconds(2)), at=after(seconds(3)), restarts=1)
+    rig.see(known)
+    assert rig.reconciler.take_state(late) == set()
+    assert rig.reconciler.states["sma"] == known
+    assert rig.reconciler.take_state(alive("c", start=after(seconds(4)), restarts=2)) == {"sma"}
