@@ -12,6 +12,7 @@ from supervise import clock
 from supervise.control.client import Unreachable, connect
 from supervise.errors import NoSuchAgent
 from supervise.manager import asker
+from supervise.manifest import is_empty
 from supervise.model import Event, Scope
 from supervise.places import Places
 from supervise.platforms.systemd.platform import Systemd
@@ -68,7 +69,7 @@ async def reload(places: Places) -> dict[str, Any]:
 
 def _refuse_where_nothing_is(places: Places) -> None:
     """Before the first install, which makes the folder of the store and gives it to its owner."""
-    if not any(places.manifests.glob("*.json")):
+    if is_empty(places):
         raise NoSuchAgent(NOTHING_INSTALLED)
 
 
