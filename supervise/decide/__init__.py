@@ -8,10 +8,10 @@ Pure: no I/O, no clock, no logging. Level, not edge: decided twice, nothing more
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any
 
 from supervise.decide import network
@@ -35,7 +35,6 @@ from supervise.decide.judge import (
     copies,
     counted_from,
     expected_since,
-    heartbeat_expected,
     is_new,
     is_starting,
     judge,
@@ -43,7 +42,7 @@ from supervise.decide.judge import (
     stopped_with,
 )
 from supervise.decide.outdated import outdated_by, with_loaded
-from supervise.decide.past import fold
+from supervise.decide.past import fold, fresh
 from supervise.decide.probes import last_call
 from supervise.decide.remedy import REMEDIES, concluded, remedy
 from supervise.decide.signs import is_worth_a_row
@@ -77,7 +76,7 @@ SHOWN = attrgetter("status", "reason", "observed_reason")
 FIGURES = ("updated_at", "last_heartbeat", "cpu", "memory", "tasks")
 """What changes in a row all the time, and is worth a new one only now and then."""
 FACTS = tuple(one.name for one in fields(StatusRow) if one.name not in FIGURES)
-KNOWN, SAID = attrgetter(*FACTS), itemgetter(*FACTS)
+KNOWN = attrgetter(*FACTS)
 NOTHING_SEEN = Observation()
 NO_FIGURES = Usage("")
 MASS = 0.3
@@ -148,7 +147,7 @@ def _agent(
         last = world.rows.get(spec.renamed_from)
     seen = world.observed.get(name, NOTHING_SEEN)
     if seen.unit is None:
-        past = last.past if last else Past(boot=now.boot)
+        past = last.past if last else fresh(now)
     else:
         mass = Reason.QUARANTINED in shared
         past = fold(last, spec, seen.unit, seen.beat, now=now, mass=mass, acting=seen.acting, seen=seen)
@@ -159,30 +158,29 @@ def _agent(
     case = Case(
         spec, seen, now, world.holds.get(name), past, world.intents.get(name), world.host, name in world.settled
     )
-    verdict = judge(case)
+    unit, verdict = case.unit, judge(case)
     same = last is not None and last.observed_reason is verdict.reason and last.observed_status is verdict.status
-    if not same or past.seen_since is None:
-        case = replace(case, past=replace(case.past, seen_since=now.monotonic))
-    if verdict.reason is Reason.DEPENDENCY_STOPPED and not case.past.stopped_with:
-        case = _stopped_with_another(case, world)
+    seen_since = past.seen_since if same and past.seen_since is not None else now.monotonic
+    if seen_since != past.seen_since:
+        case = replace(case, past=replace(past, seen_since=seen_since))
+    if unit and verdict.reason is Reason.DEPENDENCY_STOPPED and not case.past.stopped_with:
+        case = _stopped_with_another(case, unit, world)
         verdict = judge(case)
-    unit = case.unit if seen.unit else None
-    curable = unit is not None and verdict.reason in REMEDIES and not _is_spared(verdict, case, shared, cut)
+    curable = verdict.reason in REMEDIES and not _is_spared(verdict, case, shared, cut)
     todo = remedy(verdict, case, unit) if unit and curable else None
-    said = _said(case, unit, verdict, todo.past if todo else case.past, last, world)
-    row = last if last is not None and _is_known(last, said, case, unit) else StatusRow(**said)
+    row = _row(case, unit, verdict, todo.past if todo else case.past, last, world)
     events = () if row is last else _events(last, row, case, unit)
     wake = min(_moments(case, unit, row, todo.wake_at if todo else None), default=None)
     return _Decided(row, events, todo.action if todo else None, wake)
 
 
-def _stopped_with_another(case: Case, world: World) -> Case:
+def _stopped_with_another(case: Case, unit: UnitState, world: World) -> Case:
     """The case that remembers with what it was stopped, and whether no person had stopped that."""
-    other = stopped_with(case, case.unit)
+    other = stopped_with(case, unit)
     name = next((name for name, seen in world.observed.items() if seen.unit and seen.unit.unit == other), "")
-    row, unit = world.rows.get(name), world.observed[name].unit if name else None
-    out_of_service = bool(row and row.past.quarantined) or bool(unit and unit.gave_up)
-    tried_again = bool(row and row.past.half_open) and bool(unit and unit.phase is Phase.ACTIVE)
+    row, required = world.rows.get(name), world.observed[name].unit if name else None
+    out_of_service = bool(row and row.past.quarantined) or bool(required and required.gave_up)
+    tried_again = bool(row and row.past.half_open) and bool(required and required.phase is Phase.ACTIVE)
     return replace(case, past=replace(case.past, stopped_with=other, left_alone=out_of_service or tried_again))
 
 
@@ -192,62 +190,75 @@ def _is_spared(verdict: Verdict, case: Case, shared: Collection[Reason], cut: Co
     return silent or network.spares(verdict.reason, case.past, cut)
 
 
-def _is_known(last: StatusRow, said: Mapping[str, Any], case: Case, unit: UnitState | None) -> bool:
-    """Whether nothing is new that would be worth a row."""
-    if SAID(said) != KNOWN(last) or moved(last, _figures(case, unit, last)):
-        return False
-    watchdog = unit.watchdog if unit else None
-    return not is_worth_a_row(last.last_heartbeat, said["last_heartbeat"], said["source"], watchdog)
-
-
-def _said(
+def _row(
     case: Case, unit: UnitState | None, verdict: Verdict, past: Past, last: StatusRow | None, world: World
-) -> dict[str, Any]:
-    """The fields of its row. No row yet: to make one of each agent in each pass would take as long as all the rest."""
-    spec, now = case.spec, case.now
-    known = case if past is case.past else replace(case, past=past)
-    health, parts = score(verdict, known, unit, weights=world.weights.get(spec.name, USUAL))
+) -> StatusRow:
+    """Its row: the last one, where nothing is new that would be worth another."""
     heartbeat, source = _heartbeat(case, unit, last)
     figures = _figures(case, unit, last)
+    facts = _facts(case, unit, verdict, past, last, world, source)
+    if last and last.lock:
+        facts = tuple({**dict(zip(FACTS, facts, strict=True)), **_locked(last.lock, last, case.now)}.values())
+    if last and facts == KNOWN(last) and not moved(last, figures):
+        watchdog = unit.watchdog if unit else None
+        if not is_worth_a_row(last.last_heartbeat, heartbeat, source, watchdog):
+            return last
+    return StatusRow(
+        **dict(zip(FACTS, facts, strict=True)),
+        updated_at=case.now.wall,
+        last_heartbeat=heartbeat,
+        cpu=figures.cpu,
+        memory=figures.memory,
+        tasks=figures.tasks,
+    )
+
+
+def _facts(
+    case: Case,
+    unit: UnitState | None,
+    verdict: Verdict,
+    past: Past,
+    last: StatusRow | None,
+    world: World,
+    source: Source | None,
+) -> tuple[Any, ...]:
+    """What its row says of it, in the order of FACTS. No row yet, and no names: most are what they were, and to find
+    that out of each agent in each pass must not take as long as all the rest."""
+    spec, now, beat = case.spec, case.now, case.seen.beat
+    known = case if past is case.past else replace(case, past=past)
+    health, parts = score(verdict, known, unit, weights=world.weights.get(spec.name, USUAL))
     disk, mark = world.on_disk.get(spec.name), world.marks.get(spec.name)
     outdated = outdated_by(past, unit, disk, mark, last=last.outdated_by if last else ())
-    beat = case.seen.beat
-    said = {
-        "name": spec.name,
-        "title": spec.title,
-        "project": spec.project,
-        "unit": unit.unit if unit else (last.unit if last else f"agent@{spec.name}.service"),
-        "platform": world.host.platform,
-        "phase": unit.phase if unit else None,
-        "status": verdict.status,
-        "reason": verdict.reason,
-        "message": verdict.message,
-        "since": _since(last, verdict, unit, now),
-        "observed_status": verdict.status,
-        "observed_reason": verdict.reason,
-        "health": health,
-        "health_parts": parts,
-        "pid": _pid(case, unit),
-        "incarnation": unit.incarnation if unit and unit.incarnation else (last.incarnation if last else None),
-        "boot": now.boot,
-        "started_at": unit.started_at if unit else (last.started_at if last else None),
-        "restarts": unit.restarts if unit else (last.restarts if last else 0),
-        "last_heartbeat": heartbeat,
-        "source": source,
-        "last_error": _last_error(verdict, last),
-        "last_activity": beat.activity if beat and beat.activity else (last.last_activity if last else None),
-        "next_try": past.next_try if verdict.reason in (Reason.QUARANTINED, Reason.NOT_RUNNING) else None,
-        "lock": None,
-        "outdated": bool(outdated),
-        "outdated_by": outdated,
-        "cpu": figures.cpu,
-        "memory": figures.memory,
-        "tasks": figures.tasks,
-        "revision": _revision(past, unit, last),
-        "updated_at": now.wall,
-        "past": past,
-    }
-    return said if last is None or last.lock is None else said | _locked(last.lock, last, now)
+    return (
+        spec.name,
+        spec.title,
+        spec.project,
+        unit.unit if unit else (last.unit if last else f"agent@{spec.name}.service"),
+        world.host.platform,
+        unit.phase if unit else None,
+        verdict.status,
+        verdict.reason,
+        verdict.message,
+        _since(last, verdict, unit, now),
+        verdict.status,  # as observed, and so below; a lock may change what is said above
+        verdict.reason,
+        health,
+        parts,
+        _pid(case, unit),
+        unit.incarnation if unit and unit.incarnation else (last.incarnation if last else None),
+        now.boot,
+        unit.started_at if unit else (last.started_at if last else None),
+        unit.restarts if unit else (last.restarts if last else 0),
+        source,
+        _last_error(verdict, last),
+        beat.activity if beat and beat.activity else (last.last_activity if last else None),
+        past.next_try if verdict.reason in (Reason.QUARANTINED, Reason.NOT_RUNNING) else None,
+        None,  # the lock
+        bool(outdated),
+        outdated,
+        _revision(past, unit, last),
+        past,
+    )
 
 
 def _locked(lock: Lock, last: StatusRow, now: Instant) -> dict[str, Any]:
@@ -389,25 +400,29 @@ def _lives_anew(last: StatusRow, row: StatusRow, case: Case) -> bool:
     return last.incarnation not in (None, row.incarnation)
 
 
-def _moments(case: Case, unit: UnitState | None, row: StatusRow, due: timedelta | None) -> Iterator[timedelta]:
+def _moments(case: Case, unit: UnitState | None, row: StatusRow, due: timedelta | None) -> list[timedelta]:
     """When time alone may change what is said of the agent."""
-    now = case.now.monotonic
+    now, moments = case.now.monotonic, []
     if due is not None:
-        yield max(due, now)
+        moments.append(max(due, now))
     if row.lock:
-        yield now + max(row.lock.until - case.now.wall, timedelta())
-    if unit is None:
-        return
-    expected = expected_since(case) if unit.phase is Phase.INACTIVE and not row.past.started else None
-    if expected is not None and expected + NEVER_STARTED > now:
-        yield expected + NEVER_STARTED
-    if case.hold and unit.phase not in DOWN and is_new(case.hold, case.now):
-        yield now + (case.hold.at + HOLD_GRACE - case.now.wall)
+        moments.append(now + max(row.lock.until - case.now.wall, timedelta()))
+    if case.hold and unit and unit.phase not in DOWN and is_new(case.hold, case.now):
+        moments.append(now + (case.hold.at + HOLD_GRACE - case.now.wall))
+    limits = _limits(case, unit, row.past) if unit else []
+    return moments + [moment for moment in limits if moment > now]
+
+
+def _limits(case: Case, unit: UnitState, past: Past) -> list[timedelta]:
+    """When the patience with it ends, or ended."""
+    if unit.phase is Phase.INACTIVE:
+        expected = None if past.started else expected_since(case)
+        return [] if expected is None else [expected + NEVER_STARTED]
     if unit.phase is not Phase.ACTIVE:
-        return
-    moments = []
-    if heartbeat_expected(case, unit):
-        since = max(counted_from(case, unit), last_sign(case, unit) or EVER)
+        return []
+    now, moments = case.now.monotonic, []
+    if case.quiet is not None:
+        since = now - case.quiet
         moments = [since + case.spec.heartbeat.late_after, since + case.spec.heartbeat.silent_after]
     if is_starting(case, unit) and case.spec.startup_timeout != FOREVER:
         moments.append(counted_from(case, unit) + case.spec.startup_timeout)
@@ -416,9 +431,9 @@ def _moments(case: Case, unit: UnitState | None, row: StatusRow, due: timedelta 
         moments.append(now + case.spec.max_idle / 4)
     if case.spec.schedule and case.spec.schedule.deadline and unit.started_monotonic is not None:
         moments.append(unit.started_monotonic + case.spec.schedule.deadline)
-    if row.past.attempts and unit.started_monotonic is not None and case.spec.quarantine:
+    if past.attempts and unit.started_monotonic is not None and case.spec.quarantine:
         moments.append(unit.started_monotonic + case.spec.quarantine.settle)
-    yield from (moment for moment in moments if moment > now)
+    return moments
 
 
 # --- The host --------------------------------------------------------------------------------------------------------

@@ -188,4 +188,4 @@ def _names(message: str, intent: Intent) -> bool:
 
 
 def _id(*parts: object) -> str:
-    return hashlib.sha256("\0".join(str(part) for part in parts).encode()).hexdigest()[:20]
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:20]

@@ -6,11 +6,12 @@ The parts add up: what they lose together is exactly what the health lacks to 10
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 
-from supervise.decide.judge import Case, Verdict, current_beat, heartbeat_expected, silence
+from supervise.decide.judge import Case, Verdict
 from supervise.decide.presets import BALANCED, BUILT_IN, Weights
 from supervise.decide.usage import pressure
-from supervise.model import Beat, BeatStatus, HealthPart, Phase, Reason, Status, UnitState
+from supervise.model import Beat, BeatStatus, HealthPart, HeartbeatLimits, Phase, Reason, Status, UnitState
 
 FULL = 100
 USUAL = BUILT_IN[BALANCED]
@@ -32,9 +33,8 @@ def score(
         return _none_left(verdict)
     left = float(FULL)
     parts = []
-    for name, share, why in _lost(verdict, case, unit):
-        lost = min(round(weights.get(name, USUAL[name]) * share), left)
-        if lost > 0:
+    for name, share, why in _lost(verdict, case):
+        if share and (lost := min(round(weights.get(name, USUAL[name]) * share), left)) > 0:
             parts.append(HealthPart(name, lost, why))
             left -= lost
     return round(left), tuple(parts)
@@ -48,15 +48,14 @@ def _none_left(verdict: Verdict) -> tuple[int, tuple[HealthPart, ...]]:
     return 0, (HealthPart("down", FULL, verdict.reason.value),)
 
 
-def _lost(verdict: Verdict, case: Case, unit: UnitState) -> Iterator[tuple[str, float, str]]:
+def _lost(verdict: Verdict, case: Case) -> Iterator[tuple[str, float, str]]:
     """The parts that are not whole: their names, the share of each that is lost, and why."""
-    beat = current_beat(case.seen.beat, unit)
-    beat = beat if beat and beat.by_main else None
+    beat = case.beat if case.beat and case.beat.by_main else None
     share, reason = _gravity(verdict, beat)
     if share:
         yield "trouble", share, reason.value
-    if heartbeat_expected(case, unit) and (share := _lateness(case, unit)):
-        yield "heartbeat", share, "its last sign of life is old"
+    if case.quiet is not None and case.quiet > case.spec.heartbeat.late_after:
+        yield "heartbeat", _lateness(case.quiet, case.spec.heartbeat), "its last sign of life is old"
     if recent := len(case.past.restarted):
         times = f"{recent} times" if recent > 1 else "once"
         yield "restarts", min(recent / ENOUGH, 1.0), f"it was restarted {times} within an hour"
@@ -87,11 +86,8 @@ def _doubts(case: Case) -> Iterator[tuple[float, str]]:
         yield NOT_READY, "it is not ready by its probe"
 
 
-def _lateness(case: Case, unit: UnitState) -> float:
-    """0 up to `late_after`, 1 from `silent_after` on. In tenths, so that it does not change with every look."""
-    limits, quiet = case.spec.heartbeat, silence(case, unit)
-    if quiet <= limits.late_after:
-        return 0.0
+def _lateness(quiet: timedelta, limits: HeartbeatLimits) -> float:
+    """From 0 at `late_after` to 1 from `silent_after` on. In tenths, so that it does not change with every look."""
     span = max((limits.silent_after - limits.late_after).total_seconds(), 1.0)
     late = (quiet - limits.late_after).total_seconds()
     return min(max(round(late / span, 1), 0.0), 1.0)

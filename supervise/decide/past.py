@@ -55,9 +55,9 @@ def fold(
 ) -> Past:
     """The past of an agent up to now. `mass`: many agents of the host are quarantined; `acting`: we are at it; `seen`:
     what its probes have answered."""
-    past = last.past if last and last.past.boot == now.boot else Past(boot=now.boot)
+    past = last.past if last and last.past.boot == now.boot else fresh(now)
     before = last.incarnation if last and last.boot == now.boot else None
-    past = _starts(past, unit, before, last.restarts if last else 0)
+    past = _starts(past, unit, before, last.restarts if last else 0, now)
     past = _deaths(past, spec, unit, now)
     past = _endings(past, unit)
     past = _settled(past, spec, unit, now)
@@ -65,6 +65,11 @@ def fold(
     past = _beats(past, beat, unit)
     past = with_answers(past, spec, unit, seen, now.monotonic)
     return _runs(past, spec, unit, now)
+
+
+def fresh(now: Instant) -> Past:
+    """The past of what nobody has seen before."""
+    return Past(boot=now.boot, seen_since=now.monotonic)
 
 
 def delay(quarantine: Quarantine, attempts: int, *, seed: str, mass: bool = False) -> timedelta:
@@ -76,7 +81,7 @@ def delay(quarantine: Quarantine, attempts: int, *, seed: str, mass: bool = Fals
     return timedelta(seconds=min(wait, longest.total_seconds()) * (1 + SPREAD * share))
 
 
-def _starts(past: Past, unit: UnitState, before: str | None, restarts: int) -> Past:
+def _starts(past: Past, unit: UnitState, before: str | None, restarts: int, now: Instant) -> Past:
     """A new life that the manager did not begin by itself is a person's doing, or ours."""
     if unit.started_at is None or unit.incarnation is None:
         return past
@@ -85,7 +90,14 @@ def _starts(past: Past, unit: UnitState, before: str | None, restarts: int) -> P
     if unit.restarts == 0 and past.asked:
         return replace(past, started=True, asked=False, quarantined=False, deaths=(), blocked="")
     if unit.restarts == 0:
-        return Past(boot=past.boot, started=True, next_run=past.next_run, missed=past.missed, skipped=past.skipped)
+        return Past(
+            boot=now.boot,
+            started=True,
+            seen_since=now.monotonic,
+            next_run=past.next_run,
+            missed=past.missed,
+            skipped=past.skipped,
+        )
     unseen = _deaths_between(past, before, unit.restarts, restarts)
     at = unit.started_monotonic or timedelta()
     died = (at,) * unseen

@@ -35,7 +35,9 @@ def is_worth_a_row(
     old: datetime | None, new: datetime | None, source: Source | None, watchdog: timedelta | None
 ) -> bool:
     """Whether a heartbeat is so much newer than that of the row."""
-    return new is not None and (old is None or abs(new - old) >= _coarseness(source, watchdog))
+    if new is None or new == old:
+        return False
+    return old is None or abs(new - old) >= _coarseness(source, watchdog)
 
 
 def _coarseness(source: Source | None, watchdog: timedelta | None) -> timedelta:

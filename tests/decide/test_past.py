@@ -30,7 +30,7 @@ from tests.nouns import NOON, NOW, after, alive, dead, minutes, row, seconds, sp
 
 AGENT = spec()
 JOB = spec(schedule=Schedule(("*-*-* 04:00:00 UTC",)))
-FRESH = Past(boot=NOW.boot)
+FRESH = Past(boot=NOW.boot, seen_since=NOW.monotonic)
 MOMENT = timedelta(microseconds=1)
 SPREAD = 0.2
 MASS_MAX = minutes(2)
@@ -88,7 +88,7 @@ def followed(*looks: UnitState, spec: AgentSpec = AGENT, now: Instant = NOW) -> 
 
 def test_a_start_by_a_person_makes_all_well_but_for_the_runs_of_a_job() -> None:
     assert folded(alive("b"), WORN, life="old") == Past(
-        boot=NOW.boot, started=True, next_run=WORN.next_run, missed=WORN.missed, skipped=True
+        boot=NOW.boot, seen_since=NOW.monotonic, started=True, next_run=WORN.next_run, missed=WORN.missed, skipped=True
     )
 
 
