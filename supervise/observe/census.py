@@ -2,7 +2,8 @@
 
 A process is known by its PID and the inode number of its folder in /proc, which no later process shares and which the
 listing itself tells. Since a process may become another program (execve(2)) or be moved to another control group, the
-young are read again in every look, and of the others a share, so that each is within `ROUND` looks.
+young are read again in every look. Of the others a share is asked for its signs, so that each is within `ROUND` looks,
+and read again where they differ.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervise.model import Process
-from supervise.observe.scan import PROC, View, read, view
+from supervise.observe.scan import PROC, Signs, View, read, signs, view
 
 ROUND = 10
 """So many looks until everybody has been read again."""
@@ -29,6 +30,8 @@ class _Known:
     process: Process | None
     readable: bool
     looks: int = 0
+    signs: Signs | None = None
+    """What it was when it was read, once it is young no more."""
 
 
 class Census:
@@ -69,8 +72,12 @@ class Census:
 
     def _read_again(self, pid: int, known: _Known) -> None:
         known.looks += 1
-        if known.looks > YOUNG and known.readable and (pid + self._looks) % ROUND:
-            return
+        if known.looks > YOUNG and known.readable:
+            if (pid + self._looks) % ROUND:
+                return
+            before, known.signs = known.signs, signs(self._proc, str(pid))
+            if known.signs and known.signs == before:
+                return
         found = self._read(pid, known.inode)
         known.readable = found.readable
         if found.process != known.process:

@@ -47,13 +47,11 @@ class Disk:
 
     def seen_on(self, state: UnitState) -> UnitState:
         """The state of a unit with what only the disk tells."""
-        name = state.name
-        return replace(
-            state,
-            enabled=state.unit in self.enabled or timer_name(name) in self.enabled,
-            masked=state.masked or state.unit in self.masked,
-            edited=name in self.edited,
-        )
+        enabled = state.unit in self.enabled or timer_name(state.name) in self.enabled
+        masked, edited = state.masked or state.unit in self.masked, state.name in self.edited
+        if (enabled, masked, edited) == (state.enabled, state.masked, state.edited):
+            return state  # a copy of so many fields would cost more than all else here
+        return replace(state, enabled=enabled, masked=masked, edited=edited)
 
 
 def look(places: Places, before: Disk) -> tuple[Disk, frozenset[str]]:

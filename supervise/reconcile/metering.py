@@ -24,8 +24,8 @@ class Metering:
     def __init__(self, reconciler: Reconciler, meter: Meter | None = None) -> None:
         self._reconciler = reconciler
         self._meter = meter or Meter()
-        self._looks: Mapping[Life, int] = {}
-        """How often each of those that run was looked at."""
+        self._looks: Mapping[str, tuple[Life, int]] = {}
+        """How often each of those that run was looked at in this life."""
 
     async def run(self) -> None:
         turns = round(EVERY / SOON)
@@ -40,15 +40,17 @@ class Metering:
 
     async def look(self, *, only_young: bool = False) -> None:
         """Look at all that run, or only at those who have not been for long."""
-        lives = self._lives()
-        wanted = {name for name, life in lives.items() if not only_young or self._looks.get(life, 0) < YOUNG}
+        lives = dict(self._reconciler.lives)
+        looks = {name: self._looked_at(name, life) for name, life in lives.items()}
+        wanted = {name for name in lives if not only_young or looks[name] < YOUNG}
         if only_young and not wanted:
             return
         found = await asyncio.to_thread(self._meter.look, lives, wanted)
-        self._looks = {life: self._looks.get(life, 0) + (name in wanted) for name, life in lives.items()}
+        self._looks = {name: (life, looks[name] + (name in wanted)) for name, life in lives.items()}
         kept = {name: usage for name, usage in self._reconciler.usage.items() if name in lives}
         if names := self._reconciler.take_usage({**kept, **found}):
             self._reconciler.run_pass(names)
 
-    def _lives(self) -> dict[str, Life]:
-        return {name: life for name in self._reconciler.states if (life := self._reconciler.life(name))}
+    def _looked_at(self, name: str, life: Life) -> int:
+        known, times = self._looks.get(name, (None, 0))
+        return times if known == life else 0

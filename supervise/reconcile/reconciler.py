@@ -89,6 +89,8 @@ class Reconciler:
         self.states: dict[str, UnitState] = {}
         self.beats: dict[str, Beat] = {}
         self.usage: Mapping[str, Usage] = {}
+        self.lives: dict[str, Life] = {}
+        """Of what the figures are: the main process of an agent's unit, or one in the foreground."""
         self.on_disk: Mapping[str, OnDisk] = {}
         self.choices = Choices()
         self.weights: Mapping[str, Weights] = {}
@@ -151,6 +153,7 @@ class Reconciler:
             self._note_change(self.states.get(name), state)
         self.states = dict(states)
         self._observed.clear()
+        self.lives.clear()
         for name in self.states:
             self._observe(name)
         self.facts = replace(self.facts, unseen_since=None)
@@ -272,23 +275,11 @@ class Reconciler:
 
     def take_usage(self, found: Mapping[str, Usage]) -> set[str]:
         """What all that run take now; gives of whom it is worth a row."""
-        concerned = {*self.usage, *found}
-        self.usage = found
-        for name in concerned:
+        before, self.usage = self.usage, found
+        changed = {name for name in {*before, *found} if before.get(name) != found.get(name)}
+        for name in changed:
             self._observe(name)
-        return {name for name in found if (row := self.rows.get(name)) and moved(row, found[name])}
-
-    def life(self, name: str) -> Life | None:
-        """What the figures of an agent are of: the main process of its unit, or one in the foreground."""
-        state = self.states.get(name)
-        if state and state.pid and state.incarnation:
-            return Life(state.incarnation, state.unit, state.pid)
-        if first := min((one.id for one in self._in_foreground(name)), key=lambda one: one.pid, default=None):
-            return Life(f"{first.pid}/{first.started}", run_unit(name), first.pid)
-        return None
-
-    def _in_foreground(self, name: str) -> Collection[Process]:
-        return self.findings.foreground.get(name, ()) if self.findings else ()
+        return {name for name in changed & found.keys() if (row := self.rows.get(name)) and moved(row, found[name])}
 
     def listen(self) -> None:
         """From now on beats are heard."""
@@ -438,9 +429,10 @@ class Reconciler:
         state = self.states.get(name) or self._left_behind(name)
         if state is None:
             self._observed.pop(name, None)
+            self.lives.pop(name, None)
             return
         units = [one.unit for one in spec.depends_on if one.required] if spec else []
-        usage, life = self.usage.get(name), self.life(name)
+        usage, life = self.usage.get(name), self._take_life(state)
         probed = self.answers(name)
         self._observed[name] = Observation(
             unit=self.disk.seen_on(state),
@@ -454,11 +446,27 @@ class Reconciler:
             usage=usage if usage and life and usage.incarnation == life.incarnation else None,
         )
 
+    def _take_life(self, state: UnitState) -> Life | None:
+        life = self._life(state)
+        if life:
+            self.lives[state.name] = life
+        else:
+            self.lives.pop(state.name, None)
+        return life
+
+    def _life(self, state: UnitState) -> Life | None:
+        if state.pid and state.incarnation:
+            return Life(state.incarnation, state.unit, state.pid)
+        ones = self.findings.foreground.get(state.name, ()) if self.findings else ()
+        if first := min((one.id for one in ones), key=lambda one: one.pid, default=None):
+            return Life(f"{first.pid}/{first.started}", run_unit(state.name), first.pid)
+        return None
+
     def _is_new(self, state: UnitState) -> bool:
         row = self.rows.get(state.name)
-        if row is None or None in (state.pid, state.incarnation, state.started_monotonic):
+        if row is None or (row.past.loaded and row.past.loaded.incarnation == state.incarnation):
             return False
-        return row.past.loaded is None or row.past.loaded.incarnation != state.incarnation
+        return None not in (state.pid, state.incarnation, state.started_monotonic)
 
     def answers(self, name: str) -> Probed | None:
         """What the probes of the agent have answered in its present life."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_who_comes_is_seen_in_the_next_look_and_who_goes_is_not(proc: Path) -> N
     assert pids(census) == {1}
 
 
-def test_the_young_are_read_in_every_look_and_the_others_in_turn(proc: Path, reads: Reads) -> None:
+def test_the_young_are_read_in_every_look_and_the_others_once_more(proc: Path, reads: Reads) -> None:
     record(proc, 20)
     census = Census(proc)
     for _ in range(YOUNG + 1):
@@ -79,7 +80,19 @@ def test_the_young_are_read_in_every_look_and_the_others_in_turn(proc: Path, rea
     reads.clear()
     for _ in range(10 * ROUND):
         pids(census)
-    assert reads.count("20") == 10
+    assert reads.count("20") == 1
+
+
+@pytest.mark.parametrize("other", [{"argv": b"two\0"}, {"cgroup": "/elsewhere"}, {"cwd": "/elsewhere"}])
+def test_of_the_others_one_whose_signs_differ_is_read_within_a_round(proc: Path, other: dict[str, Any]) -> None:
+    record(proc, 20)
+    census = Census(proc)
+    for _ in range(3 * ROUND):
+        before = list(census.look())
+    rewrite(proc, 20, **other)
+    for _ in range(ROUND):
+        after = list(census.look())
+    assert after != before
 
 
 def test_who_becomes_another_program_is_known_within_a_round(proc: Path) -> None:
