@@ -8,16 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from supervise import serial
 from supervise.errors import SuperviseError
 from supervise.model import AgentSpec, AlertTarget, Instant, ReconcilerSettings, Scope, UnitState
 from supervise.places import Places
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +60,14 @@ def outdated(mark: RunMark, state: UnitState, *, boot: str) -> bool:
 
 
 def to_json(manifest: Manifest) -> str:
-    return _adapter().dump_json(manifest, indent=1).decode() + "\n"
+    return serial.to_json(manifest, indent=1) + "\n"
 
 
 def from_json(text: str, *, file: Path) -> Manifest:
-    from pydantic import ValidationError
-
     try:
-        found: Manifest = _adapter().validate_json(text)
-    except ValidationError as error:
-        raise _unreadable(file, error.errors()[0]["msg"]) from error
+        found: Manifest = serial.of_json(Manifest, text)
+    except ValueError as error:
+        raise _unreadable(file, str(error)) from error
     return found
 
 
@@ -135,10 +129,3 @@ def _unreadable(file: Path, why: str) -> SuperviseError:
         f'cannot read the manifest "{file}" ({why}); '
         "`supervise install` in the folder of its agents.yaml writes it anew"
     )
-
-
-@cache
-def _adapter() -> TypeAdapter[Any]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Manifest)

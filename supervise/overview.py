@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from supervise import serial
 from supervise.control.client import Unreachable, connect
 from supervise.errors import PlatformError, SuperviseError
 from supervise.manager import managing
@@ -17,9 +17,6 @@ from supervise.manifest import manifests
 from supervise.model import AgentSpec, StatusRow
 from supervise.observe.probes import Probed
 from supervise.places import Places
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 REFRESH = 2.0
 """Seconds after which we look again without a reconciler, even without a signal."""
@@ -51,7 +48,7 @@ async def overview(places: Places, specs: Sequence[AgentSpec]) -> Overview:
     if unknown := [spec for spec in specs if spec.name not in rows]:  # it has not read their manifest yet
         async with managing(places) as manager:
             rows.update((await manager.status(unknown)).rows)
-    probes = {name: _adapter(Probed).validate_python(found) for name, found in answer.get("probes", {}).items()}
+    probes = {name: serial.of_plain(Probed, found) for name, found in answer.get("probes", {}).items()}
     return Overview({name: rows[name] for name in names}, datetime.now(UTC), answer["reconciler"], probes=probes)
 
 
@@ -109,12 +106,5 @@ async def changes(places: Places, specs: Sequence[AgentSpec] | None) -> AsyncIte
 
 
 def row_of(said: Mapping[str, Any]) -> StatusRow:
-    row: StatusRow = _adapter(StatusRow).validate_python(said)
+    row: StatusRow = serial.of_plain(StatusRow, said)
     return row
-
-
-@cache
-def _adapter(kind: type) -> TypeAdapter[Any]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(kind)

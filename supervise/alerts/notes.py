@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
-from typing import TYPE_CHECKING, Any
 
+from supervise import serial
 from supervise.alerts.messages import Message
 from supervise.alerts.troubles import AlertState
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 KEY = "alerts"
 """The key of the note."""
@@ -26,22 +22,13 @@ class AlertNote:
 
 
 def to_note(state: AlertState, unsent: Iterable[Message] = ()) -> str:
-    return str(_adapter().dump_json(AlertNote(state, tuple(unsent))).decode())
+    return serial.to_json(AlertNote(state, tuple(unsent)))
 
 
 def from_note(text: str | None) -> AlertNote:
     """Empty where there is none, or one that cannot be read: then troubles that last are told once more."""
-    from pydantic import ValidationError
-
     try:
-        found: AlertNote = _adapter().validate_json(text or "{}")
-    except ValidationError:
+        found: AlertNote = serial.of_json(AlertNote, text or "{}")
+    except ValueError:
         return AlertNote()
     return found
-
-
-@cache
-def _adapter() -> TypeAdapter[Any]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(AlertNote)

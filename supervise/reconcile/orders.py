@@ -11,10 +11,9 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from supervise import __version__
+from supervise import __version__, serial
 from supervise.control.server import Request, Send
 from supervise.decide.events import told_of_host
 from supervise.decide.presets import BALANCED
@@ -391,26 +390,20 @@ def _processes(reconciler: Reconciler, now: Instant) -> dict[str, Any]:
 
 def row_json(row: StatusRow) -> dict[str, Any]:
     """A row for readers: times in UTC, no memory of ours."""
-    found: dict[str, Any] = _adapter(StatusRow).dump_python(row, mode="json", exclude={"past"})
-    return found
+    said: dict[str, Any] = serial.to_plain(row)
+    del said["past"]
+    return said
 
 
 def probed_json(probed: Probed) -> dict[str, Any]:
     """What the probes of an agent have answered in its present life."""
-    found: dict[str, Any] = _adapter(Probed).dump_python(probed, mode="json")
-    return found
+    said: dict[str, Any] = serial.to_plain(probed)
+    return said
 
 
 def event_json(event: Event) -> dict[str, Any]:
-    found: dict[str, Any] = _adapter(Event).dump_python(event, mode="json")
-    return found
-
-
-@cache
-def _adapter(kind: type) -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(kind)
+    said: dict[str, Any] = serial.to_plain(event)
+    return said
 
 
 # --- Arguments -------------------------------------------------------------------------------------------------------

@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from supervise import serial
 from supervise.model import (
     Event,
     EventKind,
@@ -31,9 +31,6 @@ from supervise.model import (
 )
 from supervise.stores import Sample, Setting
 
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
 Values = dict[str, Any]
 Found = Mapping[str, Any]
 Read = Callable[[Any], Any]
@@ -42,6 +39,7 @@ UNREADABLE = (ValueError, TypeError, OverflowError, RecursionError)
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """PostgreSQL takes no NUL in a text; neither takes half a surrogate pair."""
 MICROSECOND = timedelta(microseconds=1)
+PARTS = tuple[HealthPart, ...]
 
 
 def stamp(at: datetime) -> str:
@@ -183,12 +181,12 @@ def row_of(found: Found) -> StatusRow:
         health_parts=_parts(found["health_parts"]),
         outdated_by=_words(found["outdated_by"]),
         lock=_lock(found),
-        past=Past() if found["past"] is None else _past().validate_json(found["past"]),
+        past=Past() if found["past"] is None else serial.of_json(Past, found["past"]),
     )
 
 
 def past_text(row: StatusRow) -> str:
-    return _json(_past(), row.past)
+    return _json(row.past)
 
 
 def event_values(event: Event) -> Values:
@@ -266,7 +264,7 @@ def _lock(found: Found) -> Lock | None:
 
 
 def _parts_text(row: StatusRow) -> str:
-    return _json(_health_parts(), row.health_parts) if row.health_parts else "[]"
+    return _json(row.health_parts) if row.health_parts else "[]"
 
 
 def _words_text(words: tuple[str, ...]) -> str:
@@ -278,24 +276,10 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _parts(text: str) -> tuple[HealthPart, ...]:
-    found: tuple[HealthPart, ...] = () if text == "[]" else _health_parts().validate_json(text)
+    found: tuple[HealthPart, ...] = () if text == "[]" else serial.of_json(PARTS, text)
     return found
 
 
-def _json(adapter: TypeAdapter[Any], value: object) -> str:
-    plain = adapter.dump_python(value, mode="json")  # `dump_json` refuses halves of surrogate pairs
+def _json(value: object) -> str:
+    plain = serial.to_plain(value)  # `to_json` refuses halves of surrogate pairs
     return UNSTORABLE.sub("\ufffd", json.dumps(plain, ensure_ascii=False, separators=(",", ":")))
-
-
-@cache
-def _past() -> TypeAdapter[Past]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Past)
-
-
-@cache
-def _health_parts() -> TypeAdapter[tuple[HealthPart, ...]]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(tuple[HealthPart, ...])
