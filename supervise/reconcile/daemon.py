@@ -48,6 +48,7 @@ FIRST_LOOK = 5.0
 DISK = timedelta(seconds=2)
 SOONEST_LOOK = timedelta(milliseconds=50)
 """However often we are asked, the disk is looked at no more often than this."""
+REQUIREMENTS = timedelta(seconds=2)
 FULL_PASS = timedelta(seconds=10)
 SIGNS = timedelta(seconds=1)
 """How often it is written down what agents say and that they live, if nothing else is new of them …"""
@@ -140,6 +141,7 @@ class Daemon:
             self.following.run(),
             self.scanning.run(),
             self._rhythm(),
+            self._questions(),
             self.alerting.run(),
             self.metering.run(),
             self.revisions.run(),
@@ -250,45 +252,58 @@ class Daemon:
             if self._is_due("scraping", SCRAPING, now):
                 await self._scraping.listen(self._endpoints())
             self._tell_of_host(now)
-            try:
-                await self._tick(now)
-            except PlatformError as error:
-                log.warning("%s", error)
-                continue
-            if self.following.platform:
-                self.reconciler.view_of = now
+            self._tick(now)
             summary = self._summary()
             if self._is_due("feeding", FEEDING, now) or summary != self._told:
                 self._told = summary
                 self.notify.passed(summary)
 
-    async def _tick(self, now: Instant) -> None:
+    def _tick(self, now: Instant) -> None:
         reconciler = self.reconciler
-        changed: set[str] = set()
         if self._is_due("disk", DISK, now):
             self._look_at_disk()
-            changed = set(self._touched)
-            await self.following.look_at_drift(changed)
-            self._touched -= changed
-            changed |= await self.following.look_at_requirements()
-        if self._is_due("pings", SOONEST_PING, now):
-            changed |= await self.following.look_at_pings(now.monotonic)
+        names = reconciler.due(now.monotonic)
         if self._is_due("signs", SIGNS, now):
-            changed |= reconciler.owed(SIGNS_AT_ONCE)
-        if self._is_due("check", CHECK, now):
-            await self.following.check()
-        if self._is_due("resync", RESYNC, now):
-            await self.following.resync()
-        elif self._is_due("pass", FULL_PASS, now):
+            names |= reconciler.owed(SIGNS_AT_ONCE)
+        if self._is_due("pass", FULL_PASS, now):
             reconciler.run_pass()
-        elif names := changed | reconciler.due(now.monotonic):
+        elif names:
             reconciler.run_pass(names)
         if self._is_due("samples", SAMPLES, now):
             rows = reconciler.rows.items()
             self.writer.commit(Change(samples=tuple(Sample(name, now.wall, row) for name, row in rows)))
+        reconciler.forget_main_processes(now.monotonic)
+
+    async def _questions(self) -> None:
+        """What is asked of systemd and of the store. They may take their time: nothing else waits for their answers."""
+        await self.following.seen.wait()
+        while True:
+            await asyncio.sleep(TICK)
+            now = clock.now()
+            try:
+                await self._ask(now)
+            except PlatformError as error:
+                log.warning("%s", error)
+                continue
+            if self.following.platform:
+                self.reconciler.view_of = now
+
+    async def _ask(self, now: Instant) -> None:
+        following, touched = self.following, set(self._touched)
+        await following.look_at_drift(touched)
+        self._touched -= touched
+        if self._is_due("requirements", REQUIREMENTS, now):
+            touched |= await following.look_at_requirements()
+        if self._is_due("pings", SOONEST_PING, now):
+            touched |= await following.look_at_pings(now.monotonic)
+        if self._is_due("check", CHECK, now):
+            await following.check()
+        if self._is_due("resync", RESYNC, now):
+            await following.resync()
+        elif touched:
+            self.reconciler.run_pass(touched)
         if self._is_due("pruning", PRUNING, now):
             await self._prune(now)
-        reconciler.forget_main_processes(now.monotonic)
 
     def _is_due(self, what: str, every: timedelta, now: Instant) -> bool:
         last = self._last.get(what)

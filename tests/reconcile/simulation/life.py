@@ -68,7 +68,8 @@ class Life:
         self.reconciler.listen()
         machine.hears = self._hear
         works = (self.daemon.following, self.daemon.scanning, self.daemon.probing)
-        self._tasks = [asyncio.ensure_future(work) for work in (self.daemon._rhythm(), *(one.run() for one in works))]
+        rhythms = (self.daemon._rhythm(), self.daemon._questions())
+        self._tasks = [asyncio.ensure_future(work) for work in (*rhythms, *(one.run() for one in works))]
 
     def kill(self) -> None:
         """As by SIGKILL: nothing of it does anything any more, and what it had not written is lost."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -242,16 +243,20 @@ class Writer:
     def __init__(self, machine: Simulated) -> None:
         self.over = False
         self._machine = machine
+        self._waiting: deque[tuple[Written, asyncio.Future[bool]]] = deque()
+        """In their order, which two timers of one moment do not keep."""
 
     def commit(self, change: Written) -> asyncio.Future[bool]:
         promise: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_later(WRITING, self._write, change, promise)
+        self._waiting.append((change, promise))
+        asyncio.get_running_loop().call_later(WRITING, self._write)
         return promise
 
     async def prune(self, **before: Any) -> int:
         return 0
 
-    def _write(self, change: Written, promise: asyncio.Future[bool]) -> None:
+    def _write(self) -> None:
+        change, promise = self._waiting.popleft()
         if self.over or promise.done():
             return
         self._machine.rows |= change.rows
