@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 from supervise.cli.options import Choice
-from supervise.cli.wanted import acting_scope, warn_of_damage
+from supervise.cli.scopes import acting_scope, warn_of_damage
 from supervise.errors import UsageError
 from supervise.manager import Result, Verbs, exit_code, managing
 from supervise.model import AgentSpec, Scope

@@ -25,7 +25,7 @@ def command(what: str, name: str | None, as_user: bool) -> int:
 
     from supervise.adopting import adopt
     from supervise.cli.output import print_result, print_warning
-    from supervise.cli.wanted import acting_scope, warn_of_damage
+    from supervise.cli.scopes import acting_scope, warn_of_damage
     from supervise.errors import ExitCode
     from supervise.manager import Result, managing
     from supervise.places import places

@@ -29,7 +29,8 @@ def command(file: Path | None, environment: str | None, as_user: bool, yes: bool
     from supervise.cli.install_steps import carry_out
     from supervise.cli.installing import refuse_root, session_for, show_plan
     from supervise.cli.output import agree
-    from supervise.cli.wanted import acting_scope, wanted
+    from supervise.cli.scopes import acting_scope
+    from supervise.cli.wanted import wanted
 
     found = wanted(file, environment, acting_scope(as_user))
     refuse_root(found, allowed=allow_root)

@@ -26,7 +26,8 @@ def command(file: Path | None, environment: str | None, as_user: bool, as_json: 
     Exit code 7 when something is wrong.
     """
     from supervise.cli.output import print_json, short
-    from supervise.cli.wanted import print_warnings, scope_of, wanted
+    from supervise.cli.scopes import scope_of
+    from supervise.cli.wanted import print_warnings, wanted
     from supervise.errors import ConfigError
     from supervise.install.verify import complaints
     from supervise.text import counted, masked, shown

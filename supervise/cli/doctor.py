@@ -36,7 +36,7 @@ def command(as_user: bool, as_json: bool, verbose: bool) -> int:
     import os
 
     from supervise.cli.output import is_verbose, print_json, utc_now
-    from supervise.cli.wanted import scope_of
+    from supervise.cli.scopes import scope_of
     from supervise.doctor.examining import examine
     from supervise.doctor.findings import Severity, ordered
     from supervise.doctor.looking import look

@@ -22,7 +22,7 @@ def command(agent: str, as_user: bool, as_json: bool, reveal: bool) -> None:
     import os
 
     from supervise.cli.output import print_json
-    from supervise.cli.wanted import acting_scope, warn_of_damage
+    from supervise.cli.scopes import acting_scope, warn_of_damage
     from supervise.foreground import unit_environment
     from supervise.manager import managing
     from supervise.model import AgentSpec

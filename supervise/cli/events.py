@@ -41,7 +41,7 @@ def command(
     """
     from supervise.cli.moments import moment
     from supervise.cli.reconciler import asking
-    from supervise.cli.wanted import warn_of_damage
+    from supervise.cli.scopes import warn_of_damage
     from supervise.errors import UsageError
     from supervise.manifest import manifests
     from supervise.selection import select

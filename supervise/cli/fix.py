@@ -21,7 +21,7 @@ def command(as_user: bool, as_json: bool) -> int:
     import socket
 
     from supervise.cli.output import print_json
-    from supervise.cli.wanted import scope_of
+    from supervise.cli.scopes import scope_of
     from supervise.errors import ExitCode
     from supervise.places import places
     from supervise.reconcile.once import fix

@@ -45,7 +45,7 @@ async def _locked(result: Result, as_user: bool) -> Result:
     import os
     from dataclasses import replace
 
-    from supervise.cli.wanted import scope_of
+    from supervise.cli.scopes import scope_of
     from supervise.control.client import Refused, Unreachable, connect
     from supervise.manager import LONGEST_REASON, asker
     from supervise.places import places

@@ -27,7 +27,8 @@ def command(
     """
     from supervise.cli.install_steps import carry_out
     from supervise.cli.installing import refuse_root, session_for
-    from supervise.cli.wanted import acting_scope, print_warnings, wanted
+    from supervise.cli.scopes import acting_scope
+    from supervise.cli.wanted import print_warnings, wanted
 
     found = wanted(file, environment, acting_scope(as_user))
     refuse_root(found, allowed=allow_root)

@@ -84,7 +84,7 @@ def _chosen(choice: Choice) -> tuple[Places, tuple[AgentSpec, ...]]:
     """The agents and where they are: the machine's, or else one's own."""
     import os
 
-    from supervise.cli.wanted import warn_of_damage
+    from supervise.cli.scopes import warn_of_damage
     from supervise.errors import NoSuchAgent
     from supervise.manifest import manifests
     from supervise.model import Scope

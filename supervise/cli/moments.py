@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from supervise.config.spans import span
 from supervise.errors import UsageError
+from supervise.spans import span
 
 OF_TODAY = re.compile(r"\d\d:\d\d(:\d\d)?")
 

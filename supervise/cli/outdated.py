@@ -9,7 +9,7 @@ import click
 
 from supervise.cli.options import Choice
 from supervise.cli.output import print_warning
-from supervise.cli.wanted import scope_of
+from supervise.cli.scopes import scope_of
 from supervise.control.client import Unreachable
 from supervise.holds import read_holds
 from supervise.model import AgentSpec

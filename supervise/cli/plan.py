@@ -28,7 +28,8 @@ def command(file: Path | None, environment: str | None, as_user: bool, as_json: 
     """
     from supervise.cli.installing import plan_json, session_for, show_plan
     from supervise.cli.output import print_json
-    from supervise.cli.wanted import scope_of, wanted
+    from supervise.cli.scopes import scope_of
+    from supervise.cli.wanted import wanted
 
     found = wanted(file, environment, scope_of(as_user))
 

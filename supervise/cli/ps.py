@@ -33,7 +33,7 @@ def command(choice: Choice, as_json: bool) -> int:
     memory, and why. Root sees them itself; others are told by the reconciler.
     """
     from supervise.cli.output import print_json, utc_now
-    from supervise.cli.wanted import scope_of, warn_of_damage
+    from supervise.cli.scopes import scope_of, warn_of_damage
     from supervise.errors import ExitCode
     from supervise.manifest import manifests
     from supervise.places import places

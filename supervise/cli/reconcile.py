@@ -49,7 +49,7 @@ def command(
     """
     import os
 
-    from supervise.cli.wanted import scope_of
+    from supervise.cli.scopes import scope_of
     from supervise.places import places
     from supervise.reconcile.journaling import set_up
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from supervise.cli.wanted import scope_of, warn_of_damage
+from supervise.cli.scopes import scope_of, warn_of_damage
 from supervise.control.client import connect
 from supervise.errors import NoSuchAgent
 from supervise.manager import asker

@@ -49,7 +49,7 @@ def _released_without_agent(choice: Choice) -> bool:
     """Take back holds on agents that are installed no more; whether every name had one."""
     import os
 
-    from supervise.cli.wanted import acting_scope
+    from supervise.cli.scopes import acting_scope
     from supervise.holds import read_holds, remove_hold
     from supervise.places import places
 

@@ -36,7 +36,8 @@ def command(
     With AGENTs only theirs. The same input gives the same bytes; nothing of this host is changed.
     """
     from supervise.cli.output import progress
-    from supervise.cli.wanted import print_warnings, scope_of, wanted
+    from supervise.cli.scopes import scope_of
+    from supervise.cli.wanted import print_warnings, wanted
     from supervise.selection import select
     from supervise.text import counted
 

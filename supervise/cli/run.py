@@ -21,7 +21,7 @@ def command(agent: str, as_user: bool) -> int:
     import os
 
     from supervise.cli.output import progress
-    from supervise.cli.wanted import acting_scope, warn_of_damage
+    from supervise.cli.scopes import acting_scope, warn_of_damage
     from supervise.errors import SuperviseError, UsageError
     from supervise.foreground import run
     from supervise.manager import managing

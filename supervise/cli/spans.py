@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from supervise.config.spans import span
 from supervise.errors import UsageError
+from supervise.spans import span
 
 
 def length(text: str) -> timedelta:

@@ -18,7 +18,7 @@ from supervise.cli.options import Choice
 from supervise.cli.output import age, duration, local, mark, percent, plain, print_json, size, utc_now
 from supervise.cli.probe_view import probe_facts, probes_json
 from supervise.cli.ps import why_left_alone
-from supervise.cli.wanted import warn_of_damage
+from supervise.cli.scopes import warn_of_damage
 from supervise.control.client import connect
 from supervise.decide import AS_WANTED
 from supervise.errors import Damaged, ExitCode, NoSuchAgent, SuperviseError

@@ -39,11 +39,11 @@ def command(choice: Choice, as_json: bool, sort: str, words: str, iterations: in
     import asyncio
 
     from supervise.cli.acting import opening
+    from supervise.cli.scopes import warn_of_damage
     from supervise.cli.spans import length
     from supervise.cli.top_live import Top, repeated
     from supervise.cli.top_state import Sort, State
     from supervise.cli.top_terminal import Terminal, is_terminal
-    from supervise.cli.wanted import warn_of_damage
 
     there, as_user = _scope(choice)
     warn_of_damage(there)

@@ -30,9 +30,9 @@ def command(agent: str, duration: str, keep: bool, as_user: bool, as_json: bool)
     import os
 
     from supervise.cli.acting import opening
+    from supervise.cli.scopes import scope_of, warn_of_damage
     from supervise.cli.spans import length
     from supervise.cli.trial_run import Trying
-    from supervise.cli.wanted import scope_of, warn_of_damage
     from supervise.errors import UsageError
     from supervise.places import places
 

@@ -30,7 +30,7 @@ def command(file: Path | None, project: str | None, as_user: bool, purge: bool, 
     """
     from supervise.cli.installing import default_project, removal_of, scope_places, show_plan
     from supervise.cli.output import agree, progress
-    from supervise.cli.wanted import acting_scope
+    from supervise.cli.scopes import acting_scope
     from supervise.text import counted, shown
 
     there = scope_places(acting_scope(as_user))

@@ -5,24 +5,21 @@ from __future__ import annotations
 import os
 import pwd
 import re
-import shlex
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from supervise.cli.output import print_warning, problem_line
+from supervise.cli.output import problem_line
 from supervise.config import Config, find, load
-from supervise.control import OPERATORS
 from supervise.desired import Desired, desired, host_tags
-from supervise.errors import ConfigError, Damaged, Problem, UsageError
+from supervise.errors import ConfigError, Problem
 from supervise.fitting import Host
 from supervise.install.plan import conflicts
-from supervise.manifest import Manifest, manifests, read_manifests
+from supervise.manifest import Manifest, manifests
 from supervise.model import Scope, UnitFile
 from supervise.places import SYSTEM, Places, places
 from supervise.render import render
@@ -66,39 +63,9 @@ def systemd_version() -> int:
     return int(found[1]) if found else OLDEST_SUPPORTED
 
 
-def warn_of_damage(*scopes: Places) -> None:
-    """Name the manifests that cannot be read: their agents are missing from what follows.
-
-    Raises Damaged where no other is left: what is installed is not nothing, but not known.
-    """
-    read = [read_manifests(there) for there in scopes]
-    reasons = [why for _, damaged in read for why in damaged.values()]
-    if reasons and not any(whole for whole, _ in read):
-        raise Damaged("; ".join(reasons))
-    for why in reasons:
-        print_warning(why)
-
-
 def print_warnings(warnings: Sequence[Problem]) -> None:
     for warning in warnings:
         click.secho(problem_line(warning), fg="yellow", err=True)
-
-
-def scope_of(as_user: bool) -> Scope:
-    """For reading: whose units are meant."""
-    return Scope.USER if as_user else Scope.SYSTEM
-
-
-def acting_scope(as_user: bool, *, operators: bool = False) -> Scope:
-    """For changing: root means the machine, anybody else must say `--user`. `operators`: those may do it too."""
-    root = os.geteuid() == 0
-    if as_user and root:
-        raise UsageError("--user is for ordinary users; root installs and acts for the whole machine")
-    if not as_user and not root:
-        command = shlex.join(["supervise", *sys.argv[1:]])
-        others = f", or as a member of {OPERATORS} while the reconciler runs" if operators else ""
-        raise UsageError(f"this needs root: `sudo {command}`, or `{command} --user` for agents of your own{others}")
-    return scope_of(as_user)
 
 
 def _conflicts(config: Config, fitted: Desired, there: Places) -> list[Problem]:

@@ -11,9 +11,9 @@ from supervise.config.nodes import Loc
 from supervise.config.sections import ProbeSettings
 from supervise.config.settings import Places
 from supervise.config.sizes import size
-from supervise.config.spans import span_text
 from supervise.errors import Problem
 from supervise.model import Notify, NotifyAccess
+from supervise.spans import span_text
 from supervise.text import secret_looking
 
 _OPTION = re.compile(r"--?(?P<option>[A-Za-z][A-Za-z0-9_.-]*)(=.*)?|(?P<variable>[A-Za-z_][A-Za-z0-9_]*)=.*", re.DOTALL)

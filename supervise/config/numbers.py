@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from supervise.config.leaf import shortened
 from supervise.config.nodes import Scalar
-from supervise.config.spans import span
 from supervise.model import FOREVER, Rate
+from supervise.spans import span
 
 
 def switch(text: Scalar) -> bool:

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DictSchema, WithDefaultSchema
 
-from supervise.config.spans import span_text
 from supervise.config.top import File
 from supervise.model import Rate
+from supervise.spans import span_text
 
 
 def json_schema() -> dict[str, object]:

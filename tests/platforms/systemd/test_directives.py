@@ -11,7 +11,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from supervise.config.spans import span as read_span
 from supervise.model import FOREVER
 from supervise.platforms.systemd.directives import (
     GO_BETWEEN,
@@ -25,6 +24,7 @@ from supervise.platforms.systemd.directives import (
     words,
     yes_no,
 )
+from supervise.spans import span as read_span
 
 SPOKEN = {"n": "\n", "t": "\t", "r": "\r", "s": " ", "\\": "\\", '"': '"', "'": "'"}
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervise.config.spans import span, span_text
 from supervise.model import FOREVER
+from supervise.spans import span, span_text
 
 judged = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 
