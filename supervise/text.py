@@ -15,7 +15,7 @@ MASK = "•••"
 
 def shown(text: str, *, limit: int | None = None) -> str:
     """The text on one line, with every control, bidi and separator character made visible and none left to act."""
-    safe = UNSAFE.sub(lambda found: _picture(found[0]), text)
+    safe = text if text.isprintable() else UNSAFE.sub(lambda found: _picture(found[0]), text)
     return safe if limit is None or len(safe) <= limit else safe[: limit - 1] + "…"
 
 

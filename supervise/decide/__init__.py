@@ -38,7 +38,6 @@ from supervise.decide.judge import (
     is_new,
     is_starting,
     judge,
-    last_sign,
     stopped_with,
 )
 from supervise.decide.outdated import outdated_by, with_loaded
@@ -77,6 +76,8 @@ FIGURES = ("updated_at", "last_heartbeat", "cpu", "memory", "tasks")
 """What changes in a row all the time, and is worth a new one only now and then."""
 FACTS = tuple(one.name for one in fields(StatusRow) if one.name not in FIGURES)
 KNOWN = attrgetter(*FACTS)
+TRIED_AGAIN = (Reason.QUARANTINED, Reason.NOT_RUNNING)
+"""Where people are told when."""
 NOTHING_SEEN = Observation()
 NO_FIGURES = Usage("")
 MASS = 0.3
@@ -170,7 +171,7 @@ def _agent(
     todo = remedy(verdict, case, unit) if unit and curable else None
     row = _row(case, unit, verdict, todo.past if todo else case.past, last, world)
     events = () if row is last else _events(last, row, case, unit)
-    wake = min(_moments(case, unit, row, todo.wake_at if todo else None), default=None)
+    wake = _wake(case, unit, row, todo.wake_at if todo else None)
     return _Decided(row, events, todo.action if todo else None, wake)
 
 
@@ -252,7 +253,7 @@ def _facts(
         source,
         _last_error(verdict, last),
         beat.activity if beat and beat.activity else (last.last_activity if last else None),
-        past.next_try if verdict.reason in (Reason.QUARANTINED, Reason.NOT_RUNNING) else None,
+        past.next_try if verdict.reason in TRIED_AGAIN else None,
         None,  # the lock
         bool(outdated),
         outdated,
@@ -311,7 +312,7 @@ def _heartbeat(case: Case, unit: UnitState | None, last: StatusRow | None) -> tu
     known = (last.last_heartbeat, last.source) if last else (None, None)
     if unit is None or unit.started_monotonic is None or unit.phase in DOWN:
         return known
-    sign = last_sign(case, unit)
+    sign = case.sign
     if sign is None:
         return (case.now.wall, Source.OBSERVED) if unit.phase is Phase.ACTIVE else known
     at = case.now.wall - (case.now.monotonic - sign)
@@ -400,17 +401,17 @@ def _lives_anew(last: StatusRow, row: StatusRow, case: Case) -> bool:
     return last.incarnation not in (None, row.incarnation)
 
 
-def _moments(case: Case, unit: UnitState | None, row: StatusRow, due: timedelta | None) -> list[timedelta]:
+def _wake(case: Case, unit: UnitState | None, row: StatusRow, due: timedelta | None) -> timedelta | None:
     """When time alone may change what is said of the agent."""
-    now, moments = case.now.monotonic, []
+    now, limits = case.now.monotonic, _limits(case, unit, row.past) if unit else []
+    moments = [moment for moment in limits if moment > now]
     if due is not None:
         moments.append(max(due, now))
     if row.lock:
         moments.append(now + max(row.lock.until - case.now.wall, timedelta()))
     if case.hold and unit and unit.phase not in DOWN and is_new(case.hold, case.now):
         moments.append(now + (case.hold.at + HOLD_GRACE - case.now.wall))
-    limits = _limits(case, unit, row.past) if unit else []
-    return moments + [moment for moment in limits if moment > now]
+    return min(moments) if moments else None
 
 
 def _limits(case: Case, unit: UnitState, past: Past) -> list[timedelta]:
@@ -422,8 +423,9 @@ def _limits(case: Case, unit: UnitState, past: Past) -> list[timedelta]:
         return []
     now, moments = case.now.monotonic, []
     if case.quiet is not None:
-        since = now - case.quiet
-        moments = [since + case.spec.heartbeat.late_after, since + case.spec.heartbeat.silent_after]
+        limits = case.spec.heartbeat
+        next_limit = limits.late_after if case.quiet < limits.late_after else limits.silent_after
+        moments.append(now - case.quiet + next_limit)
     if is_starting(case, unit) and case.spec.startup_timeout != FOREVER:
         moments.append(counted_from(case, unit) + case.spec.startup_timeout)
         moments.append((last_call(case.spec, unit) if case.seen.ready is None else None) or now)

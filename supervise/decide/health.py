@@ -23,13 +23,14 @@ SHARES: Mapping[str, float] = {Status.ERROR: 1.0, Status.WARNING: 0.4}
 """The share of `trouble` that a status costs while the agent runs."""
 OWN = {BeatStatus.ERROR: Reason.AGENT_ERROR, BeatStatus.WARNING: Reason.AGENT_WARNING}
 UP = (Phase.ACTIVE,)
+NOT_RUNNING = (Status.STOPPED, Status.UNKNOWN)
 
 
 def score(
     verdict: Verdict, case: Case, unit: UnitState | None, *, weights: Weights = USUAL
 ) -> tuple[int, tuple[HealthPart, ...]]:
     """The health, and by which parts it is below 100. What does not run has none."""
-    if unit is None or verdict.status in (Status.STOPPED, Status.UNKNOWN) or unit.phase not in UP:
+    if unit is None or verdict.status in NOT_RUNNING or unit.phase not in UP:
         return _none_left(verdict)
     left = float(FULL)
     parts = []

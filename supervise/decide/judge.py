@@ -88,6 +88,8 @@ class Case:
     """The unit, with what systemd has forgotten of one that is down."""
     beat: Beat | None = field(init=False, default=None)
     """What it last said in this life."""
+    sign: timedelta | None = field(init=False, default=None)
+    """Its last sign of life in this life, on the monotonic clock."""
     quiet: timedelta | None = field(init=False, default=None)
     """For how long it has given no sign of life, where one is expected."""
 
@@ -96,6 +98,7 @@ class Case:
         if self.seen.unit is not None:
             self.unit = unit = known(self.seen.unit, self.past, self.spec)
             self.beat = current_beat(self.seen.beat, unit)
+            self.sign = last_sign(self.beat, unit)
             self.quiet = silence(self, unit) if heartbeat_expected(self, unit) else None
 
 
@@ -483,9 +486,8 @@ def heartbeat_expected(case: Case, unit: UnitState) -> bool:
     return case.past.beaten is not None and case.past.beaten == unit.incarnation
 
 
-def last_sign(case: Case, unit: UnitState) -> timedelta | None:
+def last_sign(beat: Beat | None, unit: UnitState) -> timedelta | None:
     """The newer of its last ping and its last beat in this life, on the monotonic clock."""
-    beat = case.beat
     if beat is None or unit.last_ping is None:
         return beat.at.monotonic if beat else unit.last_ping
     return max(unit.last_ping, beat.at.monotonic)
@@ -505,7 +507,7 @@ def counted_from(case: Case, unit: UnitState) -> timedelta:
 
 def silence(case: Case, unit: UnitState) -> timedelta:
     since = counted_from(case, unit)
-    return case.now.monotonic - max(since, last_sign(case, unit) or since)
+    return case.now.monotonic - max(since, case.sign or since)
 
 
 def idleness(case: Case, unit: UnitState) -> timedelta:

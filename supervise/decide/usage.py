@@ -45,19 +45,21 @@ def _off(before: float | None, now: float | None, least: float) -> bool:
 def pressure(usage: Usage) -> tuple[float, str]:
     """How near it is to the limit that is nearest, from 0 to 1 and in tenths, so that it is not another at each look;
     and what limit that is, where it is near one."""
-    share, what = max(_shares(usage), default=(0.0, ""))
-    if share <= NEAR:
+    near = _near(usage)
+    if not near:
         return 0.0, ""
+    share, what = max(near)
     step = min(max(round((share - NEAR) / (1 - NEAR), 1), 0.0), 1.0)
     return step, what.format(percent=round(100 * (NEAR + (1 - NEAR) * step)))
 
 
-def _shares(usage: Usage) -> list[tuple[float, str]]:
-    shares = []
-    if usage.memory is not None and usage.memory_limit:
-        shares.append((usage.memory / usage.memory_limit, "its memory is at {percent} % of its limit"))
-    if usage.tasks is not None and usage.tasks_limit:
-        shares.append((usage.tasks / usage.tasks_limit, "its tasks are at {percent} % of their limit"))
-    if usage.throttled is not None:
-        shares.append((usage.throttled, "its CPU limit holds it back {percent} % of the time"))
-    return shares
+def _near(usage: Usage) -> list[tuple[float, str]]:
+    """The limits that it is near to: what share of each it takes, and what people are told."""
+    near = []
+    if usage.memory is not None and usage.memory_limit and (share := usage.memory / usage.memory_limit) > NEAR:
+        near.append((share, "its memory is at {percent} % of its limit"))
+    if usage.tasks is not None and usage.tasks_limit and (share := usage.tasks / usage.tasks_limit) > NEAR:
+        near.append((share, "its tasks are at {percent} % of their limit"))
+    if usage.throttled is not None and usage.throttled > NEAR:
+        near.append((usage.throttled, "its CPU limit holds it back {percent} % of the time"))
+    return near

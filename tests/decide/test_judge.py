@@ -691,7 +691,7 @@ def test_the_newer_of_ping_and_beat_counts() -> None:
     beaten = beating(unit, at=after(-seconds(3)))
     assert silence(Case(WRITTEN, beaten, NOW), unit) == seconds(3)
     pinged = alive(start=LONG_AGO, last_ping=NOW.monotonic - seconds(2))
-    assert silence(Case(WRITTEN, beaten, NOW), pinged) == seconds(2)
+    assert silence(Case(WRITTEN, replace(beaten, unit=pinged), NOW), pinged) == seconds(2)
 
 
 def test_a_beat_of_an_earlier_life_is_none() -> None:
