@@ -83,7 +83,7 @@ MUTATIONS = (
     Mutation(HEART, "Phase.FAILED) and not unit.by_request", "Phase.FAILED)"),
     Mutation(HEART, "if unit.phase is Phase.QUEUED:", "if False:"),
     Mutation(HEART, "last.since if last.reason is Reason.LOCKED else now.wall", "now.wall"),
-    Mutation(HEART, "if last.reason is not Reason.LOCKED:", "if True:"),
+    Mutation(HEART, "if last.reason is not LOCKED:", "if True:"),
     Mutation(HEART, "if last.past.boot == now.boot and", "if"),
     Mutation(HEART, "at < known[0] <= case.now.wall", "at < known[0]"),
     Mutation(HEART, "at < known[0] <= case.now.wall", "False"),

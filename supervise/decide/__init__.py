@@ -68,6 +68,11 @@ from supervise.model import (
 
 __all__ = ["AS_WANTED", "FULL", "Case", "Verdict", "concluded", "copies", "decide", "judge"]
 
+# Members that each pass needs of each agent: asked of their class, one takes as long as a call of a function.
+ACTIVE, INACTIVE = Phase.ACTIVE, Phase.INACTIVE
+DEPENDENCY_STOPPED, LOCKED, QUARANTINED = Reason.DEPENDENCY_STOPPED, Reason.LOCKED, Reason.QUARANTINED
+ERROR, BEAT, PING = Status.ERROR, Source.BEAT, Source.PING
+
 UNSEEN = timedelta(seconds=5)
 """So long the last row stands while the platform cannot be asked."""
 REASON = attrgetter("observed_reason")
@@ -150,7 +155,7 @@ def _agent(
     if seen.unit is None:
         past = last.past if last else fresh(now)
     else:
-        mass = Reason.QUARANTINED in shared
+        mass = QUARANTINED in shared
         past = fold(last, spec, seen.unit, seen.beat, now=now, mass=mass, acting=seen.acting, seen=seen)
         past = network.patient(past, spec, over, now)
         if heard and last and last.observed_reason is Reason.SILENT:  # its next sign is on its way
@@ -164,7 +169,7 @@ def _agent(
     seen_since = past.seen_since if same and past.seen_since is not None else now.monotonic
     if seen_since != past.seen_since:
         case = replace(case, past=replace(past, seen_since=seen_since))
-    if unit and verdict.reason is Reason.DEPENDENCY_STOPPED and not case.past.stopped_with:
+    if unit and verdict.reason is DEPENDENCY_STOPPED and not case.past.stopped_with:
         case = _stopped_with_another(case, unit, world)
         verdict = judge(case)
     curable = verdict.reason in REMEDIES and not _is_spared(verdict, case, shared, cut)
@@ -279,7 +284,7 @@ def _locked(lock: Lock, last: StatusRow, now: Instant) -> dict[str, Any]:
 
 def _since(last: StatusRow | None, verdict: Verdict, unit: UnitState | None, now: Instant) -> datetime:
     if last and last.observed_status is verdict.status and last.observed_reason is verdict.reason:
-        if last.reason is not Reason.LOCKED:
+        if last.reason is not LOCKED:
             return last.since
         if last.past.boot == now.boot and last.past.seen_since is not None:
             return now.wall - (now.monotonic - last.past.seen_since)  # `since` was that of the lock
@@ -318,12 +323,12 @@ def _heartbeat(case: Case, unit: UnitState | None, last: StatusRow | None) -> tu
     at = case.now.wall - (case.now.monotonic - sign)
     if known[0] and at < known[0] <= case.now.wall:
         return known  # what is newer was of a life before this
-    return at, Source.PING if sign == unit.last_ping else Source.BEAT
+    return at, PING if sign == unit.last_ping else BEAT
 
 
 def _last_error(verdict: Verdict, last: StatusRow | None) -> str | None:
     """What last went wrong with the agent itself."""
-    wrong = verdict.status is Status.ERROR and verdict.reason is not Reason.HELD
+    wrong = verdict.status is ERROR and verdict.reason is not Reason.HELD
     return verdict.message if wrong else (last.last_error if last else None)
 
 
@@ -416,10 +421,10 @@ def _wake(case: Case, unit: UnitState | None, row: StatusRow, due: timedelta | N
 
 def _limits(case: Case, unit: UnitState, past: Past) -> list[timedelta]:
     """When the patience with it ends, or ended."""
-    if unit.phase is Phase.INACTIVE:
+    if unit.phase is INACTIVE:
         expected = None if past.started else expected_since(case)
         return [] if expected is None else [expected + NEVER_STARTED]
-    if unit.phase is not Phase.ACTIVE:
+    if unit.phase is not ACTIVE:
         return []
     now, moments = case.now.monotonic, []
     if case.quiet is not None:

@@ -35,6 +35,11 @@ from supervise.model import (
 )
 from supervise.text import shown
 
+# Members that each pass needs of each agent: asked of their class, one takes as long as a call of a function.
+NEVER, WATCHDOG = RestartPolicy.NEVER, Cause.WATCHDOG
+SAYS_ERROR, SAYS_WARNING = BeatStatus.ERROR, BeatStatus.WARNING
+WELL = (Status.RUNNING, Reason.AS_WANTED)
+
 DOWN = (Phase.ABSENT, Phase.INACTIVE, Phase.FAILED)
 UP = (Phase.ACTIVE, Phase.RESTARTING)
 DEATHS = {
@@ -114,13 +119,13 @@ def judge(case: Case) -> Verdict:
         if verdict := rule(case, unit):
             return verdict
     text = (case.beat.activity if case.beat else unit.status_text) or AS_WANTED
-    return Verdict(Status.RUNNING, Reason.AS_WANTED, _own(text))
+    return Verdict(*WELL, _own(text))
 
 
 def known(unit: UnitState, past: Past, spec: AgentSpec) -> UnitState:
     """A unit with what its manager has forgotten, or was never asked for."""
     unit = remembered(unit, past)
-    if unit.cause is Cause.WATCHDOG and unit.watchdog is None and _lived_for(unit, spec.watchdog):
+    if unit.cause is WATCHDOG and unit.watchdog is None and _lived_for(unit, spec.watchdog):
         return replace(unit, watchdog=spec.watchdog)  # it armed its own, and died before we could ask for it
     return unit
 
@@ -251,7 +256,7 @@ def _dependency(case: Case, unit: UnitState) -> Verdict | None:
         return Verdict(Status.ERROR, Reason.DEPENDENCY_FAILED, f"It did not start, since it requires {what}.")
     if unit.by_request and not case.past.quarantined and (with_it := stopped_with(case, unit)):
         then = f"`supervise start {case.spec.name}` starts it"
-        if case.past.left_alone and case.spec.restart.policy is not RestartPolicy.NEVER:
+        if case.past.left_alone and case.spec.restart.policy is not NEVER:
             then = "it is started again with that"
         text = f"It was stopped together with {with_it}, which it requires; {then}."
         return Verdict(Status.ERROR, Reason.DEPENDENCY_STOPPED, text)
@@ -349,11 +354,11 @@ def _own_report(case: Case, unit: UnitState) -> Verdict | None:
     beat = case.beat
     if beat is None or not beat.by_main:
         return None
-    if beat.status is BeatStatus.ERROR:
+    if beat.status is SAYS_ERROR:
         return Verdict(Status.ERROR, Reason.AGENT_ERROR, _own(beat.error or beat.activity or "It reports an error."))
     if beat.waiting and not beat.error:
         return Verdict(Status.WARNING, Reason.AGENT_WAITING, _own(beat.waiting))
-    if beat.status is BeatStatus.WARNING:
+    if beat.status is SAYS_WARNING:
         text = beat.error or beat.activity or "It reports a warning."
         return Verdict(Status.WARNING, Reason.AGENT_WARNING, _own(text))
     return None
@@ -455,7 +460,7 @@ def is_new(hold: Hold, now: Instant) -> bool:
 
 def is_looping(spec: AgentSpec, past: Past) -> bool:
     """Whether it has died too often since a person or the quarantine last started it; after the latter once will do."""
-    if spec.restart.policy is RestartPolicy.NEVER:
+    if spec.restart.policy is NEVER:
         return False
     if past.half_open:
         return bool(past.deaths)
@@ -567,7 +572,7 @@ def _died(case: Case, unit: UnitState, then: str) -> Verdict:
 
 def _next_try(case: Case) -> str:
     blocked = f"; the last try came to nothing: {case.past.blocked}" if case.past.blocked else ""
-    if case.spec.restart.policy is RestartPolicy.NEVER:
+    if case.spec.restart.policy is NEVER:
         return "restart.policy: never, so it is not tried again"
     if case.past.next_try is None:
         return f"it is tried again soon{blocked}"
