@@ -9,6 +9,7 @@ import click
 
 from supervise.cli.options import json_option, user_option
 from supervise.errors import ExitCode, UsageError
+from supervise.model import Scope
 
 if TYPE_CHECKING:
     from supervise.places import Places
@@ -84,7 +85,10 @@ def _run(there: Places, metrics_listen: str | None) -> int:
 
     from supervise.reconcile.alone import alone
     from supervise.reconcile.daemon import Daemon
+    from supervise.reconcile.once import refuse_where_nothing_is
 
+    if there.scope is Scope.SYSTEM and os.geteuid() == 0:  # by hand: the service has a user, whose files they must be
+        refuse_where_nothing_is(there)
     with alone(there, patience=HANDOVER if "NOTIFY_SOCKET" in os.environ else timedelta()):
         asyncio.run(Daemon(there, host=socket.gethostname(), metrics_listen=metrics_listen).run())
     return ExitCode.OK

@@ -41,7 +41,7 @@ async def once(places: Places, *, host: str) -> dict[str, Any]:
     except Unreachable as error:
         if not isinstance(error.__cause__, NOBODY):
             raise
-        _refuse_where_nothing_is(places)
+        refuse_where_nothing_is(places)
         with alone(places):
             return {"by": WITHOUT, "rows": (await _here(places, host))[0]}
 
@@ -54,7 +54,7 @@ async def fix(places: Places, *, host: str) -> dict[str, Any]:
     except Unreachable as error:
         if not isinstance(error.__cause__, NOBODY) or (places.scope is Scope.SYSTEM and os.geteuid()):
             raise
-        _refuse_where_nothing_is(places)
+        refuse_where_nothing_is(places)
         with alone(places):
             rows, events = await _here(places, host)
         return {"by": WITHOUT, "agents": len(rows), "events": events, "troubles": []}
@@ -67,7 +67,7 @@ async def reload(places: Places) -> dict[str, Any]:
         return said
 
 
-def _refuse_where_nothing_is(places: Places) -> None:
+def refuse_where_nothing_is(places: Places) -> None:
     """Before the first install, which makes the folder of the store and gives it to its owner."""
     if is_empty(places):
         raise NoSuchAgent(NOTHING_INSTALLED)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from supervise.errors import ExitCode
+from supervise.model import Scope
 from supervise.places import Places
 from supervise.reconcile.alone import alone
 from supervise.reconcile.orders import row_json
@@ -73,6 +75,20 @@ def test_beside_another_reconciler_none_begins_and_none_writes(
     assert f"cannot keep your agents: another reconciler does (PID {os.getpid()})" in answer.err
     assert not there.store.exists()
     assert not there.control.exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--once",)], ids=["daemon", "once"])
+def test_before_the_first_install_root_leaves_no_files_that_the_service_could_not_open(
+    supervise: Supervise, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    parts = ("units", "manifests", "state", "runtime", "stamps")
+    there = Places(Scope.SYSTEM, *(tmp_path / part for part in parts))
+    monkeypatch.setattr("supervise.places.places", lambda scope, environ, uid: there)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    answer = supervise("reconcile", *options)
+    assert (answer.code, answer.out) == (ExitCode.NO_SUCH_AGENT, "")
+    assert answer.err.startswith("supervise: no agents are installed here; ")
+    assert not any((tmp_path / part).exists() for part in parts)
 
 
 # --- Metrics ----------------------------------------------------------------------------------------------------------
