@@ -8,6 +8,8 @@ from itertools import cycle, islice
 from typing import Any
 
 OWNER, STRANGER = "ops", "stranger"
+PLANTED = "copy-"
+"""How the units begin in which copies are planted."""
 FOLDER, ELSEWHERE = f"/home/{OWNER}/chaos", "/srv/elsewhere"
 SHELL = "trap 'exit 0' USR1; trap 'exit 3' USR2; while :; do sleep 0.5 & wait; done"
 PATIENT = {"first": "2s", "factor": 2, "max": "4s", "settle": "5s"}
@@ -78,6 +80,10 @@ class Member:
     @property
     def unit(self) -> str:
         return f"agent@{self.name}.service"
+
+    @property
+    def copy(self) -> str:
+        return f"{PLANTED}{self.name}.service"
 
     @property
     def argv(self) -> tuple[str, ...]:

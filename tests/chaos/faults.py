@@ -84,13 +84,13 @@ def told(script: str) -> Do:
 
 def _copy(hands: Hands, member: Member, lasts: float, *, user: str, directory: str) -> str:
     """Out of every agent unit, as whoever starts it by hand has it."""
-    place = (f"--uid={user}", f"--working-directory={directory}", f"--unit=copy-{member.name}")
+    place = (f"--uid={user}", f"--working-directory={directory}", f"--unit={member.copy}")
     done = hands.lab.run("systemd-run", "--quiet", "--collect", *place, *member.argv, check=False)
     return done.stderr.strip()
 
 
 def _end_copy(hands: Hands, member: Member, lasts: float) -> str:
-    return hands.run(f"systemctl is-active -q copy-{member.name} || exit 9; systemctl stop copy-{member.name}")
+    return hands.run(f"systemctl is-active -q {member.copy} || exit 9; systemctl stop {member.copy}")
 
 
 def _flood(hands: Hands, member: Member, lasts: float) -> str:

@@ -5,6 +5,7 @@ It reads and never writes. A look is not of one moment: it carries when it began
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -14,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.crew import ELSEWHERE, Member
+from tests.chaos.crew import ELSEWHERE, PLANTED, Member
 from tests.chaos.facts import Facts, Process, Unit
 from tests.lab import Lab
 
@@ -256,6 +257,12 @@ def _unit_of(cgroups: str) -> str:
             if found:
                 return str(found[-1])
     return ""
+
+
+def planted(census: Census) -> frozenset[str]:
+    """The units of copies that live now."""
+    everyone = itertools.chain(census.elsewhere, *census.outside.values())
+    return frozenset(one.unit for one in everyone if one.unit.startswith(PLANTED))
 
 
 def lives(processes: Iterable[Process]) -> frozenset[tuple[int, float]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.chaos.board import Board, standing
+from tests.chaos.crew import PLANTED
 from tests.chaos.facts import Facts
 from tests.chaos.history import Act, History, Life, newest
 from tests.chaos.limits import seconds
@@ -21,8 +22,6 @@ ALONE = 5.0
 NO_FAULT = "none"
 FORK = 1.0
 """Seconds in which a child has become another program, or has ended."""
-PLANTED = "copy-"
-"""How the units begin in which copies are planted."""
 Row = dict[str, Any]
 
 

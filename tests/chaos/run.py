@@ -16,7 +16,7 @@ from tests.chaos.facts import Facts
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.history import Act, History
 from tests.chaos.limits import AWAY, LIMITS, QUIET, seconds
-from tests.chaos.look import Census, Look, lives
+from tests.chaos.look import Census, Look, lives, planted
 from tests.chaos.machine import CONTROL, Hands, prepare
 from tests.chaos.oracle import Oracle
 from tests.chaos.plan import Step
@@ -63,6 +63,8 @@ class Watching:
     host: Sequence[Act]
     waits: Waits
     slowest: float = 0.0
+    copies: dict[str, float] = field(default_factory=dict)
+    """When each unit in which a copy was planted was last seen with a process."""
     _looked: dict[str, float] = field(default_factory=dict)
     _seen: dict[str, frozenset[tuple[int, float]]] = field(default_factory=dict)
     _restless: set[str] = field(default_factory=set)
@@ -72,6 +74,7 @@ class Watching:
         begin = time.monotonic()
         census = self.look.census()
         self.waits.note(begin, census.waited)
+        self.copies |= {unit: begin for unit in planted(census)}
         chosen = [name for name in self.histories if self._is_due(name, census, begin)]
         found = dict(self.look.facts(chosen, census, begin=begin))
         wall, counted_from = time.time(), self._counted_from(begin)
@@ -280,7 +283,9 @@ class Run:
 
     def _judge_copy(self, act: Act, undo: Act, member: Member) -> None:
         """A copy is there until it is taken away, but for those of the own user of an agent that ends them."""
-        if act.fault == "copy" and member.kind.ends_copies:
+        if self.watching.copies.get(member.copy, 0.0) < act.begin:
+            act.void = "it had ended before anybody saw it"
+        elif act.fault == "copy" and member.kind.ends_copies:
             if not undo.void and not any(act.begin <= one.begin <= undo.begin for one in tuple(self.host)):
                 self.oracle.find("not ended", member.name, undo.begin, "a copy still runs in spite of hidden: stop")
         elif undo.void:
