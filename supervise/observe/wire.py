@@ -39,8 +39,8 @@ def difference(before: Findings, after: Findings) -> dict[str, Any]:
 def applied(before: Findings, said: Mapping[str, Any]) -> Findings:
     """The findings after what was said."""
     parts: dict[str, Mapping[str, tuple[Process, ...]]] = {}
-    for part in PARTS:
-        changed = {name: tuple(map(_read, ones)) for name, ones in said.get(part, {}).items()}
+    for part in said.keys() & PARTS:
+        changed = {name: tuple(map(_read, ones)) for name, ones in said[part].items()}
         parts[part] = {name: ones for name, ones in {**getattr(before, part), **changed}.items() if ones}
     doubts = before.doubts
     if "doubts" in said:

@@ -55,7 +55,7 @@ SIGNS = timedelta(seconds=1)
 SIGNS_AT_ONCE = 100
 """… and of how many at most, so that beats cost the same from some hundred agents on."""
 FEEDING = timedelta(seconds=1)
-"""How often our own watchdog is fed at most."""
+"""How often our own watchdog is fed, and its manager told how the agents are."""
 CHECK = timedelta(minutes=1)
 """How often systemd is asked whether its units are as it has signalled."""
 RESYNC = timedelta(minutes=10)
@@ -114,7 +114,6 @@ class Daemon:
         self._heard_at = 0.0
         self._flood_told: timedelta | None = None
         self._trouble: Trouble | None = None
-        self._told = ""
         self._host: HostStatus | None = None
         self._last: dict[str, timedelta] = {}
         self._touched: set[str] = set()
@@ -253,10 +252,8 @@ class Daemon:
                 await self._scraping.listen(self._endpoints())
             self._tell_of_host(now)
             self._tick(now)
-            summary = self._summary()
-            if self._is_due("feeding", FEEDING, now) or summary != self._told:
-                self._told = summary
-                self.notify.passed(summary)
+            if self._is_due("feeding", FEEDING, now):
+                self.notify.passed(self._summary())
 
     def _tick(self, now: Instant) -> None:
         reconciler = self.reconciler

@@ -41,16 +41,17 @@ class Metering:
     async def look(self, *, only_young: bool = False) -> None:
         """Look at all that run, or only at those who have not been for long."""
         lives = dict(self._reconciler.lives)
-        looks = {name: self._looked_at(name, life) for name, life in lives.items()}
-        wanted = {name for name in lives if not only_young or looks[name] < YOUNG}
-        if only_young and not wanted:
+        young = {name for name, life in lives.items() if self._looks.get(name) != (life, YOUNG)}
+        if only_young and not young:
             return
-        found = await asyncio.to_thread(self._meter.look, lives, wanted)
-        self._looks = {name: (life, looks[name] + (name in wanted)) for name, life in lives.items()}
+        found = await asyncio.to_thread(self._meter.look, lives, young if only_young else lives.keys())
+        looks = {name: (life, self._looked_at(name, life)) for name, life in lives.items() if name in young}
+        self._looks = {name: looks.get(name) or self._looks[name] for name in lives}
         kept = {name: usage for name, usage in self._reconciler.usage.items() if name in lives}
         if names := self._reconciler.take_usage({**kept, **found}):
             self._reconciler.run_pass(names)
 
     def _looked_at(self, name: str, life: Life) -> int:
+        """How often, with the look that was just made."""
         known, times = self._looks.get(name, (None, 0))
-        return times if known == life else 0
+        return times + 1 if known == life else 1

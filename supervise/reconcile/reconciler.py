@@ -118,6 +118,8 @@ class Reconciler:
         """When each unit last changed: what was seen of its processes before that is no longer so."""
         self._doubted: dict[ProcessId, bool] = {}
         """Processes of which nobody can tell whose they are, and whether that was told."""
+        self._unlooked: set[str] = set()
+        """Who may have been started since it was last looked at what all would be started with."""
         self.blind = False
         """Whether processes cannot be seen any more."""
         self._commit = commit
@@ -266,7 +268,8 @@ class Reconciler:
 
     def unlooked(self) -> set[str]:
         """Who runs, and of whom nobody knows yet what they were started with."""
-        return {name for name in self.disk.specs if name in self.states and self._is_new(self.states[name])}
+        self._unlooked = {name for name in self._unlooked if self._is_new(name)}
+        return self._unlooked & self.disk.specs.keys() & self.rows.keys()
 
     def take_choices(self, choices: Choices) -> None:
         """Which presets there are, and who goes by which."""
@@ -416,6 +419,7 @@ class Reconciler:
         if known and known.pid != state.pid:
             self._note_end(known)
         if state.pid:
+            self._unlooked.add(state.name)
             self.mains[state.pid] = state.name
             self._gone.pop(state.pid, None)
 
@@ -462,11 +466,12 @@ class Reconciler:
             return Life(f"{first.pid}/{first.started}", run_unit(state.name), first.pid)
         return None
 
-    def _is_new(self, state: UnitState) -> bool:
-        row = self.rows.get(state.name)
-        if row is None or (row.past.loaded and row.past.loaded.incarnation == state.incarnation):
+    def _is_new(self, name: str) -> bool:
+        """Whether it runs, and its row does not say yet what this life was started with."""
+        state, row = self.states.get(name), self.rows.get(name)
+        if state is None or None in (state.pid, state.incarnation, state.started_monotonic):
             return False
-        return None not in (state.pid, state.incarnation, state.started_monotonic)
+        return row is None or row.past.loaded is None or row.past.loaded.incarnation != state.incarnation
 
     def answers(self, name: str) -> Probed | None:
         """What the probes of the agent have answered in its present life."""
