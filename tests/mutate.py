@@ -59,6 +59,7 @@ TESTS = {
 """The tests that must notice; of all else those of the heart."""
 
 MUTATIONS = (
+    Mutation(HEART, "copied or SHOWN(last) == SHOWN(row)", "copied"),
     Mutation(HEART, "UNSEEN = timedelta(seconds=5)", "UNSEEN = timedelta(seconds=6)"),
     Mutation(SIGNS, "COARSE = timedelta(seconds=5)", "COARSE = timedelta(seconds=6)"),
     Mutation(HEART, "MASS = 0.3", "MASS = 0.4"),

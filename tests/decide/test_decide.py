@@ -353,6 +353,21 @@ def test_a_death_that_nobody_saw_is_told_before_what_came_of_it() -> None:
     assert (starts.kind, starts.before, starts.after) == (EventKind.STATUS, Status.RUNNING, Status.STARTING)
 
 
+def test_who_was_dead_and_died_again_of_a_life_that_nobody_saw_has_a_death_more_and_only_one() -> None:
+    host = running()
+    host.sees(dead(phase=Phase.FAILED, at=after(seconds(5))), at=after(seconds(5)))
+    again = dead("b", phase=Phase.FAILED, start=after(seconds(20)), at=after(seconds(25)))
+    (event,) = host.sees(again, at=after(minutes(1))).events
+    assert (event.kind, event.at, event.before, event.after, event.message) == (
+        EventKind.DEATH,
+        NOON + seconds(25),
+        Status.ERROR,
+        Status.ERROR,
+        "It exited with code 3.",
+    )
+    assert host.sees(again, at=after(minutes(2))).events == ()
+
+
 @pytest.mark.parametrize(
     ("how", "reason", "message"),
     [
