@@ -99,6 +99,7 @@ MUTATIONS = (
     Mutation(HEART, "row, () if known else (", "row, ("),
     Mutation(HEART, "if moment > now]", "if moment >= now]"),
     Mutation(HEART, "case.now.wall - (case.now.monotonic - sign)", "case.now.wall + (case.now.monotonic - sign)"),
+    Mutation(JUDGE, "case.host.forgets or ", ""),
     Mutation(JUDGE, "DOWN = (Phase.ABSENT, Phase.INACTIVE, Phase.FAILED)", "DOWN = (Phase.ABSENT, Phase.INACTIVE)"),
     Mutation(JUDGE, "UP = (Phase.ACTIVE, Phase.RESTARTING)", "UP = (Phase.ACTIVE,)"),
     Mutation(JUDGE, "TOGETHER = timedelta(seconds=5)", "TOGETHER = timedelta(seconds=6)"),

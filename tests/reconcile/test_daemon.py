@@ -361,6 +361,7 @@ async def test_a_store_in_trouble_is_logged_once_and_once_when_it_is_well_again(
         for now in (None, trouble, trouble, replace(trouble, lost=3), None, None):
             monkeypatch.setattr(type(daemon.writer), "trouble", now)
             daemon._tell_of_store()
+            assert daemon.reconciler.facts.forgets is (now is not None)
         assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
             full,
             "the store is written again",
