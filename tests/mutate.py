@@ -94,7 +94,7 @@ MUTATIONS = (
     Mutation(HEART, "stopped_with=other", "stopped_with=None"),
     Mutation(HEART, "return min(max(moment, last.since) if last else moment, now.wall)", "return moment"),
     Mutation(HEART, "(last.restarts if last else 0)", "0"),
-    Mutation(HEART, "and last.past.counted != last.incarnation", ""),
+    Mutation(HEART, "last.restarts + told", "last.restarts"),
     Mutation(HEART, "since=known.since if known else", "since=last.since if last else"),
     Mutation(HEART, "row, () if known else (", "row, ("),
     Mutation(HEART, "if moment > now]", "if moment >= now]"),

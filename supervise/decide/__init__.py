@@ -389,7 +389,8 @@ def _died_unseen(last: StatusRow, row: StatusRow, unit: UnitState, case: Case) -
     """Whether its manager has begun a new life of it, and nobody has seen the one before end."""
     if not _lives_anew(last, row, case):
         return False
-    return unit.restarts > last.restarts and last.past.counted != last.incarnation
+    told = last.past.counted == last.incarnation  # of the death that led to the first of these restarts
+    return unit.restarts > last.restarts + told
 
 
 def _restarted_unseen(last: StatusRow, row: StatusRow, unit: UnitState, case: Case) -> bool:

@@ -340,6 +340,15 @@ def test_a_counter_that_was_reset_hides_no_restart() -> None:
     assert event.reason == "restart"
 
 
+def test_after_a_death_that_was_told_each_restart_but_one_was_another() -> None:
+    for restarts, deaths in ((1, 0), (2, 1)):
+        host = running()
+        host.sees(dead(at=after(seconds(5))), at=after(seconds(5)))
+        again = alive("c", start=after(seconds(20)), restarts=restarts)
+        events = host.sees(again, at=after(minutes(1))).events
+        assert [event.kind for event in events] == [EventKind.DEATH] * deaths + [EventKind.STATUS]
+
+
 def test_a_death_that_nobody_saw_is_told_before_what_came_of_it() -> None:
     host = running()
     born = alive("b", phase=Phase.STARTING, start=after(seconds(9)), left_active=NOON + seconds(8), restarts=1)
