@@ -38,6 +38,8 @@ EVENTS = "supervise/decide/events.py"
 PROBES = "supervise/decide/probes.py"
 NETWORK = "supervise/decide/network.py"
 WATCH = "supervise/platforms/systemd/watch.py"
+PLATFORM = "supervise/platforms/systemd/platform.py"
+FOLLOWING = "supervise/reconcile/following.py"
 AGENDA = "supervise/reconcile/agenda.py"
 METER = "supervise/observe/usage.py"
 REVISION = "supervise/observe/revision.py"
@@ -49,6 +51,8 @@ TCP = "supervise/probes/tcp.py"
 REACHING = "supervise/probes/reaching.py"
 TESTS = {
     WATCH: "tests/platforms/systemd/test_watch.py",
+    PLATFORM: "tests/platforms/systemd/test_watch.py",
+    FOLLOWING: "tests/reconcile/test_following.py",
     AGENDA: "tests/reconcile/test_agenda.py",
     METER: "tests/observe/test_usage.py",
     REVISION: "tests/observe/test_revision.py",
@@ -204,8 +208,9 @@ MUTATIONS = (
     Mutation(EVENTS, "in OWN_WORDS or well_again", "in OWN_WORDS"),
     Mutation(WATCH, "        reading.late.pop(unit, None)\n", ""),
     Mutation(WATCH, ", **reading.signalled.get(unit, {})", ""),
-    Mutation(WATCH, " and unit not in self.known", ""),
-    Mutation(WATCH, "(self.units is None or unit in self.units)", "True"),
+    Mutation(WATCH, " if unit not in one.known", ""),
+    Mutation(PLATFORM, "names is not None or ", ""),
+    Mutation(FOLLOWING, " or self._answered >= mine", ""),
     Mutation(HEART, "past = network.patient(past, spec, over, now)", "pass"),
     Mutation(HEART, "return silent or network.spares(verdict.reason, case.past, cut)", "return silent"),
     Mutation(REMEDY, "unit.phase is Phase.ACTIVE and case.seen.ready is not None", "case.seen.ready is not None"),
