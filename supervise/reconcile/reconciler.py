@@ -63,6 +63,8 @@ from supervise.reconcile.tally import Tally
 from supervise.stores import Change, Memory, Sample, Setting
 
 log = logging.getLogger(__name__)
+PARTS_OF_A_LIFE = (Phase.STARTING, Phase.ACTIVE, Phase.STOPPING)
+"""In their order; after them it has ended."""
 PREVIOUS_MAIN = timedelta(seconds=10)
 """So long after its end a main process is still known by its PID: its last words may be queued."""
 Commit = Callable[[Change], "asyncio.Future[bool]"]
@@ -589,12 +591,16 @@ def _ids(processes: Iterable[Process]) -> frozenset[ProcessId]:
 
 
 def _is_older(state: UnitState, known: UnitState) -> bool:
-    """Whether it is of a life before the known one, or of the same before its end: no life comes back."""
+    """Whether it is of a life before the known one, or of an earlier part of the same: no life goes backwards."""
     if state.started_monotonic is None or known.started_monotonic is None:
         return False
     if state.incarnation == known.incarnation:
-        return state.ended_monotonic is None and known.ended_monotonic is not None
+        return _part_of_life(state) < _part_of_life(known)
     return state.started_monotonic < known.started_monotonic
+
+
+def _part_of_life(state: UnitState) -> int:
+    return PARTS_OF_A_LIFE.index(state.phase) if state.phase in PARTS_OF_A_LIFE else len(PARTS_OF_A_LIFE)
 
 
 def _with_signs(state: UnitState, known: UnitState) -> UnitState:

@@ -229,6 +229,14 @@ def test_a_change_that_came_after_the_last_change_of_the_unit_is_of_now() -> Non
     assert event.at == NOON + seconds(5)
 
 
+def test_what_was_found_of_a_new_life_is_of_now_and_not_of_its_start() -> None:
+    host = running()
+    born = after(seconds(1))
+    (*_, event) = host.sees(alive("b", start=born, since=born.wall, edited=True), at=after(seconds(5))).events
+    assert (event.reason, event.at) == ("Drift", NOON + seconds(5))
+    assert host.row().since == event.at
+
+
 def test_no_event_is_of_the_future() -> None:
     (event,) = Host(AGENT).sees(dead(at=after(seconds(5)))).events
     assert event.at == NOON
