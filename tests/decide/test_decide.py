@@ -1090,3 +1090,11 @@ def test_those_that_wait_for_long_wait_less_once_many_are_given_up() -> None:
     later = after(minutes(1))
     decision = host.sees(*[dead(name=f"a{number}", at=later, **GIVEN_UP) for number in (1, 2)], at=later)
     assert decision.wakes["a0"] - later.monotonic <= minutes(2.4)
+
+
+def test_what_has_come_over_many_is_not_told_again_when_something_else_comes_over_others() -> None:
+    host = fleet(9)
+    silence(host, 4)
+    now = after(minutes(6))
+    decision = host.sees(*[dead(name=f"a{number}", at=now, **GIVEN_UP) for number in range(4, 8)], at=now)
+    assert [event.reason for event in decision.events if event.kind is EventKind.HOST] == ["Quarantined"]
