@@ -237,6 +237,15 @@ def test_what_was_found_of_a_new_life_is_of_now_and_not_of_its_start() -> None:
     assert host.row().since == event.at
 
 
+def test_what_is_well_again_in_a_life_that_nobody_saw_begin_is_so_since_that_began() -> None:
+    host = running()
+    host.sees(alive(edited=True), at=after(seconds(1)))
+    born = after(seconds(2))
+    events = host.sees(alive("b", start=born, since=born.wall), at=after(seconds(5))).events
+    assert (events[-1].reason, events[-1].at) == ("AsWanted", born.wall)
+    assert host.row().since == born.wall
+
+
 def test_no_event_is_of_the_future() -> None:
     (event,) = Host(AGENT).sees(dead(at=after(seconds(5)))).events
     assert event.at == NOON
