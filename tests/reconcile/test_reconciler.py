@@ -390,6 +390,15 @@ async def test_no_life_goes_backwards(tmp_path: Path, older: UnitState, known: U
 
 
 @in_a_loop
+async def test_what_was_read_in_two_moments_holds_up_no_later_part_of_that_life(tmp_path: Path) -> None:
+    """Listed while it waited for its start, and asked about when that had come."""
+    rig = Rig(tmp_path, spec())
+    rig.see(alive(phase=Phase.QUEUED))
+    assert rig.reconciler.take_state(alive()) == {"sma"}
+    assert rig.reconciler.states["sma"].phase is Phase.ACTIVE
+
+
+@in_a_loop
 async def test_what_a_snapshot_lacks_is_gone(tmp_path: Path) -> None:
     rig = Rig(tmp_path, spec("a"))
     rig.see(alive(name="a"), alive(name="b", pid=8))
