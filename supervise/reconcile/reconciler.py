@@ -615,15 +615,16 @@ def _is_older(state: UnitState, known: UnitState) -> bool:
     if state.started_monotonic is None or known.started_monotonic is None:
         return False
     if state.incarnation == known.incarnation:
-        return _part_of_life(state) < _part_of_life(known)
+        part, then = _part_of_life(state), _part_of_life(known)
+        return part is not None and then is not None and part < then
     return state.started_monotonic < known.started_monotonic
 
 
-def _part_of_life(state: UnitState) -> int:
-    """What a snapshot reads may be of two moments: of a unit that is down yet and has a main process, it has begun."""
+def _part_of_life(state: UnitState) -> int | None:
+    """None of a unit that is down while its main process lives: that may not end, or the state is of two moments."""
     if state.ended_monotonic is not None:
         return len(PARTS_OF_A_LIFE)
-    return PARTS_OF_A_LIFE.index(state.phase) if state.phase in PARTS_OF_A_LIFE else 0
+    return PARTS_OF_A_LIFE.index(state.phase) if state.phase in PARTS_OF_A_LIFE else None
 
 
 def _with_signs(state: UnitState, known: UnitState) -> UnitState:
