@@ -117,9 +117,9 @@ class Reconciler:
         """Agents of whom nothing is new but words, and that they live; the first has waited longest."""
         self._dependents: dict[str, set[str]] = {}
         self._moved: dict[str, timedelta] = {}
-        self._down_for_sure: dict[str, timedelta] = {}
-        """Since when a unit is down of which systemd was asked for it."""
         """When each unit last changed: what was seen of its processes before that is no longer so."""
+        self._down_for_sure: dict[str, timedelta] = {}
+        """Since when units are down that systemd was asked about after processes were seen in them."""
         self._doubted: dict[ProcessId, bool] = {}
         """Processes of which nobody can tell whose they are, and whether that was told."""
         self._unlooked: set[str] = set()
