@@ -38,7 +38,8 @@ def _obstacle(name: str, seen: Findings, hold: Hold | None, phase: Phase) -> Obs
     if hold:
         return Obstacle(f"it is held by {hold.by}: {hold.reason} (`supervise release {name}`)")
     if foreground := seen.foreground.get(name):
-        return Obstacle(f"it runs in the foreground (`supervise run`, PID {foreground[0].id.pid})")
+        where = f"outside of its unit, in the foreground or adopted (PID {foreground[0].id.pid})"
+        return Obstacle(f"it runs {where}; `supervise stop {name}` ends it")
     if found := seen.outside.get(name):
         if phase in UP:
             return Obstacle(f"it runs, and a copy runs outside its unit too: {copies(found)}")

@@ -58,6 +58,13 @@ def test_an_order_that_is_refused_is_told_as_that(tmp_path: Path, verb: str) -> 
     assert refused[2].startswith("refused: a copy runs outside its unit: PID 4711")
 
 
+def test_of_one_that_runs_outside_of_its_unit_it_is_told_what_ends_it(tmp_path: Path) -> None:
+    verbs = manager(tmp_path, Heard(), Findings(foreground={"sma": (copy(4711),)}))
+    (result,) = asyncio.run(verbs.start(verbs.specs[:1], replace_copies=True, tell=lambda result: None))
+    text = "it runs outside of its unit, in the foreground or adopted (PID 4711); `supervise stop sma` ends it"
+    assert (result.ok, result.text) == (False, text)
+
+
 @pytest.mark.parametrize(("kill", "how"), [(True, "by SIGKILL at once (`force-stop`)"), (False, "")])
 def test_of_a_stop_it_is_told_whether_it_was_a_kill(tmp_path: Path, kill: bool, how: str) -> None:
     heard = Heard()
