@@ -59,7 +59,7 @@ SETTLE = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(hours=1)
 STOP_BEGINS, STOP_PAUSE = 20, timedelta(milliseconds=10)
 """How often, and after which pause each, it is asked whether a stop has begun."""
-KILLED = "by SIGKILL at once (`force-stop`)"
+KILLED = "at once (`force-stop`)"
 
 T = TypeVar("T")
 Progress = Callable[["Result"], None]
@@ -171,6 +171,7 @@ class Manager:
                 unit=states[spec.name],
                 inside=frozenset(one.id for one in seen.inside.get(spec.name, ())),
                 foreground=frozenset(one.id for one in seen.foreground.get(spec.name, ())),
+                foreground_since=seen.foreground_since(spec.name),
                 outside=seen.outside.get(spec.name, ()),
             )
             for spec in specs

@@ -28,6 +28,7 @@ from supervise.manifest import manifests
 from supervise.model import AgentSpec, LogLine, LogQuery, Reason, Scope, Source, Status, StatusRow, UnitState
 from supervise.overview import Overview, following, overview, row_of
 from supervise.places import Places, places
+from supervise.platforms.systemd.units import run_unit
 from supervise.processes import processes
 from supervise.selection import NOBODY, select
 from supervise.text import columns, counted, masked, shown
@@ -197,7 +198,7 @@ async def _show_one(there: Places, spec: AgentSpec, view: Overview) -> StatusRow
     async with managing(there) as manager:
         view, state = await _of_one_moment(there, spec, view, manager)
         row = view.rows[spec.name]
-        lines, silence = await _last_words(manager, state)
+        lines, silence = await _last_words(manager, row, state)
     copies = await _left_alone(there, spec, row)
     click.echo(f"{mark(row.status)}  {click.style(shown(spec.title), bold=True)} ({spec.name})  {row.reason.value}")
     click.echo(f"  {shown(row.message)}")
@@ -206,7 +207,7 @@ async def _show_one(there: Places, spec: AgentSpec, view: Overview) -> StatusRow
     for label, text in (*_facts(spec, row, state, now, known=known), *copies, *probes):
         click.echo(f"  {label:<10} {shown(text)}")
     if lines:
-        died = state.pid is None and row.observed_status not in (Status.RUNNING, Status.STARTING)
+        died = not _pid(row, state) and row.observed_status not in (Status.RUNNING, Status.STARTING)
         click.secho(f"  {'last lines before its end' if died else 'last lines'}:", bold=True)
         for line in lines:
             click.echo(f"    {line.at.astimezone():%H:%M:%S} {shown(line.text)}")
@@ -251,11 +252,12 @@ def _facts(spec: AgentSpec, row: StatusRow, state: UnitState, now: datetime, *, 
     ]
     if spec.url:
         facts.append(("url", spec.url))
-    if state.pid:
-        facts.append(("PID", f"{state.pid}, started {local(state.started_at)} ({age(state.started_at, now)})"))
+    if pid := _pid(row, state):
+        started = state.started_at if state.pid else row.started_at
+        facts.append(("PID", f"{pid}, started {local(started)} ({age(started, now)})"))
     elif state.ended_at:
         facts.append(("ended", f"{local(state.ended_at)} ({age(state.ended_at, now)}): it {described(state.exit)}"))
-    if state.restarts:
+    if state.restarts and pid == state.pid:
         facts.append(("restarts", f"{state.restarts} by systemd since it was last started"))
     if known:
         facts += _remembered(row, now)
@@ -269,6 +271,11 @@ def _facts(spec: AgentSpec, row: StatusRow, state: UnitState, now: datetime, *, 
     if state.status_text:
         facts.append(("says", state.status_text))
     return facts
+
+
+def _pid(row: StatusRow, state: UnitState) -> int | None:
+    """Of its unit's main process, or of what runs while its unit is down: in the foreground, or adopted."""
+    return state.pid or (row.pid if row.phase is state.phase else None)
 
 
 def _remembered(row: StatusRow, now: datetime) -> list[tuple[str, str]]:
@@ -306,14 +313,17 @@ def _outdated(row: StatusRow) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-async def _last_words(manager: Manager, state: UnitState) -> tuple[list[LogLine], str]:
+async def _last_words(manager: Manager, row: StatusRow, state: UnitState) -> tuple[list[LogLine], str]:
     """The last lines of the agent itself since it was last started, then what its manager said last, if it is down.
 
     Without the right to read them there are none, and the reason.
     """
+    pid = _pid(row, state)
+    unit = state.unit if pid == state.pid else run_unit(row.name)
+    since = _stamp(state) if pid == state.pid else _at(row.started_at)
     try:
-        own = await _lines(manager, LogQuery((state.unit,), LAST_LINES, since=_stamp(state), by_manager=False))
-        about = [] if state.pid else await _lines(manager, LogQuery((state.unit,), LAST_LINES * 4))
+        own = await _lines(manager, LogQuery((unit,), LAST_LINES, since=since, by_manager=False))
+        about = [] if pid else await _lines(manager, LogQuery((state.unit,), LAST_LINES * 4))
     except SuperviseError as error:  # the rest of what is known is worth showing all the same
         return [], JOURNAL_CLOSED if NOT_ALLOWED.search(str(error)) else str(error)
     return own + [line for line in about if line.by_manager][-LAST_OF_MANAGER:], ""
@@ -325,7 +335,12 @@ async def _lines(manager: Manager, query: LogQuery) -> list[LogLine]:
 
 
 def _stamp(state: UnitState) -> str | None:
-    return f"@{state.started_at.timestamp() - 1:.6f}" if state.started_at and not state.before_start else None
+    return None if state.before_start else _at(state.started_at)
+
+
+def _at(moment: datetime | None) -> str | None:
+    """A second before it, as journalctl takes it."""
+    return f"@{moment.timestamp() - 1:.6f}" if moment else None
 
 
 # --- Choosing ---------------------------------------------------------------------------------------------------------

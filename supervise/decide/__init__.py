@@ -271,7 +271,7 @@ def _facts(
         _pid(case, unit),
         unit.incarnation if unit and unit.incarnation else (last.incarnation if last else None),
         now.boot,
-        unit.started_at if unit else (last.started_at if last else None),
+        _started_at(case, unit, last),
         unit.restarts if unit else (last.restarts if last else 0),
         source,
         _last_error(verdict, last),
@@ -362,6 +362,13 @@ def _pid(case: Case, unit: UnitState | None) -> int | None:
     if unit is None or unit.pid or not case.seen.foreground:
         return unit.pid if unit else None
     return min(process.pid for process in case.seen.foreground)
+
+
+def _started_at(case: Case, unit: UnitState | None, last: StatusRow | None) -> datetime | None:
+    """Of the same life as its PID."""
+    if unit is None:
+        return last.started_at if last else None
+    return unit.started_at if unit.pid else (case.seen.foreground_since or unit.started_at)
 
 
 def _figures(case: Case, unit: UnitState | None, last: StatusRow | None) -> Figures:

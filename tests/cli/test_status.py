@@ -44,7 +44,7 @@ from supervise.reconcile.orders import probed_json, row_json
 from tests.cli.reconciler import HOSTILE, INERT
 from tests.cli.shell import Answer, Supervise
 from tests.install.machine import Machine
-from tests.nouns import NOON, NOW, row, spec, state
+from tests.nouns import NOON, NOW, dead, row, spec, state
 from tests.reconcile.served import INFO, served
 
 CRASHED = row("feed", status=Status.ERROR, reason=Reason.CRASHED, phase=Phase.RESTARTING, message="It exited: code 3.")
@@ -296,6 +296,30 @@ def test_lines_of_who_lives_are_not_those_before_its_end(
     with served(there.control, rows=said(failing)):
         answer = supervise("status", "--user", "sma")
     assert f"  {head}\n" in answer.out
+
+
+def test_of_one_that_was_adopted_it_tells_what_is_of_that_and_not_of_its_units_last_life(
+    supervise: Supervise, there: Places, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[LogQuery] = []
+
+    async def logs(query: LogQuery) -> AsyncIterator[LogLine]:
+        asked.append(query)
+        yield LogLine(NOON, "sma", "trading")
+
+    async def snapshot(names: Any, **more: Any) -> Snapshot:
+        return Snapshot({"sma": dead(phase=Phase.INACTIVE, by_request=True, restarts=3)}, NOW)
+
+    monkeypatch.setattr(machine, "logs", logs)
+    monkeypatch.setattr(machine, "snapshot", snapshot)
+    began = utc_now() - timedelta(minutes=2, seconds=1)
+    with served(there.control, rows=said(row(phase=Phase.INACTIVE, pid=12, started_at=began))):
+        answer = supervise("status", "--user", "sma")
+    assert f"  PID        12, started {local(began)} (2 min ago)\n" in answer.out
+    assert "  last lines:\n" in answer.out
+    assert ("  ended " in answer.out, "  restarts " in answer.out) == (False, False)
+    (query,) = asked
+    assert (query.units, query.since) == (("agent-run-sma.scope",), f"@{began.timestamp() - 1:.6f}")
 
 
 @pytest.mark.usefixtures("machine")
