@@ -627,6 +627,10 @@ SIGNS = (Source.BEAT, Source.PING)
 """What the agent has sent itself."""
 
 
+FORCE_STOP = "force-stop: "
+"""So begins the reason of a lock that `force-stop` has made. It ends before its time with the next life."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lock:
     """A person has fixed the shown status until a time."""

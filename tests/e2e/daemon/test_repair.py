@@ -205,8 +205,10 @@ def test_what_cannot_be_killed_is_shown_as_stopped_and_what_is_true_stays_beside
         eventually(lambda: row(host, "stuck")["observed_reason"] == "OrphanProcess", "the truth beside it", timeout=5)
     finally:
         host.sh(f"echo THAWED > {FREEZER}/ice/freezer.state")
-    host.supervise("unlock", "stuck")
-    comes_to(host, "stuck", "StoppedByOperator")
+    eventually(lambda: row(host, "stuck")["observed_reason"] == "StoppedByOperator", "what was stuck to end")
+    host.supervise("start", "stuck")
+    assert comes_to(host, "stuck", "AsWanted")["lock"] is None
+    assert [one["by"] for one in events(host, "stuck") if one["reason"] == "unlock"] == ["supervise"]
 
 
 def test_what_can_be_killed_is_stopped_with_every_copy_and_not_locked(host: Lab) -> None:
