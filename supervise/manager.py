@@ -21,7 +21,7 @@ from supervise.errors import ExitCode, SuperviseError
 from supervise.exits import ending
 from supervise.guard import DOWN, UP, obstacles
 from supervise.holds import read_holds, remove_hold, write_hold
-from supervise.manifest import Manifest, manifests
+from supervise.manifest import Manifest, manifests, of_project
 from supervise.marker import edited
 from supervise.model import (
     FOREVER,
@@ -489,9 +489,10 @@ class Manager:
 
 @asynccontextmanager
 async def managing(places: Places, *, project: str | None = None) -> AsyncIterator[Manager]:
-    """The manager of one scope's agents, connected. Raises PlatformError where there is no systemd to ask."""
+    """The manager of one scope's agents, connected. Raises NoSuchAgent for a project that is not installed, and
+    PlatformError where there is no systemd to ask."""
     everything = list(manifests(places))
-    installed = [manifest for manifest in everything if project in (None, manifest.project)]
+    installed = of_project(everything, project)
     everyone = [spec for manifest in everything for spec in manifest.agents]
     async with Systemd(places) as platform:
         inform = ByControl(places.control, by=asker())

@@ -35,14 +35,14 @@ def command(choice: Choice, as_json: bool) -> int:
     from supervise.cli.output import print_json, utc_now
     from supervise.cli.scopes import scope_of, warn_of_damage
     from supervise.errors import ExitCode
-    from supervise.manifest import manifests
+    from supervise.manifest import manifests, of_project
     from supervise.places import places
     from supervise.processes import processes
     from supervise.selection import select
 
     there = places(scope_of(choice.as_user), os.environ, uid=os.getuid())
     warn_of_damage(there)
-    specs = [spec for one in manifests(there) if choice.project in (None, one.project) for spec in one.agents]
+    specs = [spec for one in of_project(manifests(there), choice.project) for spec in one.agents]
     everyone = choice.everyone or choice.unsaid
     chosen = specs if not specs and everyone else select(specs, choice.agents, everyone=everyone, tags=choice.tags)
     found = asyncio.run(processes(there, [spec.name for spec in chosen]))
@@ -51,8 +51,15 @@ def command(choice: Choice, as_json: bool) -> int:
     elif found:
         click.echo(table(found, utc_now(), {spec.name: spec for spec in specs}))
     else:
-        click.echo("No process of an agent runs." if chosen else "No agent is installed here (`supervise install`).")
+        click.echo(nothing(chosen, everyone=everyone))
     return ExitCode.OK
+
+
+def nothing(chosen: Sequence[AgentSpec], *, everyone: bool) -> str:
+    """What is said where there is no process to be listed."""
+    if not chosen:
+        return "No agent is installed here (`supervise install`)."
+    return f"No process of {'an agent' if everyone else _named([spec.name for spec in chosen])} runs."
 
 
 def table(found: Sequence[dict[str, Any]], now: datetime, specs: Mapping[str, AgentSpec]) -> str:
@@ -97,16 +104,20 @@ def _cells(one: dict[str, Any], now: datetime) -> tuple[str, ...]:
     from supervise.cli.output import age, size
     from supervise.text import masked, shown
 
-    names, more = one["agents"][:MOST_NAMES], len(one["agents"]) - MOST_NAMES
     return (
         str(one["pid"]),
         one["class"],
-        ", ".join(names) + (f" and {more} more" if more > 0 else ""),
+        _named(one["agents"]),
         shown(one["user"]) or str(one["uid"]),
         age(datetime.fromisoformat(one["started_at"]), now).removesuffix(" ago"),
         "–" if one["memory"] is None else size(one["memory"]),
         shown(shlex.join(masked(one["command"])), limit=LONGEST_COMMAND),
     )
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _why(one: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ from supervise.decide import AS_WANTED
 from supervise.errors import Damaged, ExitCode, NoSuchAgent, SuperviseError
 from supervise.exits import described
 from supervise.manager import Manager, managing
-from supervise.manifest import manifests
+from supervise.manifest import manifests, of_project
 from supervise.model import AgentSpec, LogLine, LogQuery, Reason, Scope, Source, Status, StatusRow, UnitState
 from supervise.overview import Overview, following, overview, row_of
 from supervise.places import Places, places
@@ -358,8 +358,10 @@ def _installed(scopes: Sequence[Scope]) -> list[Places]:
 
 def _chosen(scopes: Sequence[Places], choice: Choice) -> list[Part]:
     """The agents that are meant, by scope; a scope without any is left out."""
+    found = [(there, one) for there in scopes for one in manifests(there)]
+    meant = of_project([one for _, one in found], choice.project)
     installed = [
-        (there, [spec for one in manifests(there) if choice.project in (None, one.project) for spec in one.agents])
+        (there, [spec for where, one in found if where is there and one in meant for spec in one.agents])
         for there in scopes
     ]
     everything = [spec for _, specs in installed for spec in specs]
