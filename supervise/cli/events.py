@@ -133,16 +133,12 @@ async def _follow(there: Places, query: dict[str, Any], *, as_json: bool) -> Non
 
 async def _batches(there: Places, query: dict[str, Any]) -> AsyncIterator[list[dict[str, Any]]]:
     """The events that the query means, then each that comes, from one reconciler."""
-    from supervise.control.client import Unreachable, connect
+    from supervise.control.client import connect
 
     names = None if query["name"] is None else [query["name"]]
     async with connect(there.control) as control, connect(there.control) as live:
-        items = live.stream("watch", names=names, events=True)
-        try:
-            async with asyncio.timeout(WAIT):
-                await anext(items)  # from here on nothing is missed; what is in the list too is left out later
-        except TimeoutError as error:
-            raise Unreachable(f"cannot watch: the reconciler did not answer within {WAIT:g} s") from error
+        items = live.stream("watch", patience=WAIT, names=names, events=True)
+        await anext(items)  # from here on nothing is missed; what is in the list too is left out later
         yield await control.ask("events", **query)
         async for item in items:
             if "event" in item:

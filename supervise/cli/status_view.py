@@ -48,7 +48,6 @@ LOOKS, PAUSE = 5, 0.05
 JOURNAL_CLOSED = "the journal is for root and members of systemd-journal"
 NOT_ALLOWED = re.compile("insufficient permissions|not seeing messages", re.IGNORECASE)
 """journalctl's words for it, where it could read no journal at all or only the user's own."""
-WITHOUT_DAEMON = "no reconciler is running: this is what systemd and one process scan show at this moment"
 STALE = 5.0
 """Seconds of age from which a view is not to be trusted: the reconciler makes it new four times a second."""
 SOURCES = {
@@ -79,6 +78,7 @@ async def gathered(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) ->
             {
                 "at": utc_now(),
                 "reconciler": next((view.reconciler for view in views if view.reconciler), None),
+                "notes": list(dict.fromkeys(note for view in views for note in view.notes)),
                 "agents": [
                     {**row_json(row, specs[row.name]), "probes": probes_json(probes.get(row.name))}
                     for row in by_badness(rows.values())
@@ -128,12 +128,13 @@ async def watched(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) -> 
 
 def footers(views: Iterable[Overview]) -> list[str]:
     """One line on who was asked: how old the view is, and what troubles the reconciler."""
-    return list(dict.fromkeys(footer(view.reconciler) for view in views))
+    return list(dict.fromkeys(footer(view.reconciler, view.notes) for view in views))
 
 
-def footer(info: Mapping[str, Any] | None) -> str:
+def footer(info: Mapping[str, Any] | None, notes: Sequence[str] = ()) -> str:
+    """How far rows are to be trusted: what a reconciler says of itself, or what we note where none does."""
     if info is None:
-        return click.style(WITHOUT_DAEMON, dim=True)
+        return click.style(shown("; ".join(notes)), dim=True)
     view_age = info["view_age"]
     told = ["reconciler: " + ("it has not looked yet" if view_age is None else f"view {view_age:.1f} s old")]
     if (info["platform_unseen"] or 0.0) >= 1.0:  # less is its own start
@@ -213,7 +214,7 @@ async def _show_one(there: Places, spec: AgentSpec, view: Overview) -> StatusRow
             click.echo(f"    {line.at.astimezone():%H:%M:%S} {shown(line.text)}")
     if silence:
         click.secho(f"  {shown(silence)}", dim=True)
-    click.echo(f"  {footer(view.reconciler)}")
+    click.echo(f"  {footer(view.reconciler, view.notes)}")
     return row
 
 
@@ -399,14 +400,14 @@ def row_json(row: StatusRow, spec: AgentSpec) -> dict[str, Any]:
     return {**said, "url": spec.url, "tags": spec.tags}
 
 
-def json_rows(
-    now: datetime, info: Mapping[str, Any] | None, rows: Iterable[StatusRow], specs: Mapping[str, AgentSpec]
-) -> str:
+def json_rows(now: datetime, view: Overview, rows: Iterable[StatusRow], specs: Mapping[str, AgentSpec]) -> str:
     """All of them on one line."""
     import json
 
     said = [row_json(row, specs[row.name]) for row in rows]
-    return json.dumps(plain({"at": now, "reconciler": info, "agents": said}), ensure_ascii=False)
+    return json.dumps(
+        plain({"at": now, "reconciler": view.reconciler, "notes": view.notes, "agents": said}), ensure_ascii=False
+    )
 
 
 def json_line(row: StatusRow, spec: AgentSpec) -> str:

@@ -152,6 +152,7 @@ class Top:
             rows=list(self._view.rows.values()),
             visible=self._visible(),
             info=self._view.reconciler,
+            notes=self._view.notes,
             at=self._view.at,
             now=utc_now(),
             logs=tuple(self._logs),
@@ -268,8 +269,8 @@ async def repeated(
 
 
 def _scene_of(view: Overview, rows: Sequence[Any]) -> Scene:
-    return Scene(list(view.rows.values()), rows, view.reconciler, view.at, utc_now())
+    return Scene(list(view.rows.values()), rows, view.reconciler, view.at, utc_now(), notes=view.notes)
 
 
 def _json(view: Overview, rows: Sequence[Any], specs: Sequence[AgentSpec], now: datetime) -> str:
-    return json_rows(now, view.reconciler, rows, {spec.name: spec for spec in specs})
+    return json_rows(now, view, rows, {spec.name: spec for spec in specs})

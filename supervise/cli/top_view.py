@@ -77,6 +77,8 @@ class Scene:
     info: Mapping[str, Any] | None
     at: datetime
     now: datetime
+    notes: Sequence[str] = ()
+    """What its absence means."""
     logs: Sequence[LogLine] = ()
     complaint: str = ""
     """Why there are no logs."""
@@ -124,7 +126,7 @@ def header(scene: Scene) -> Text:
     if scene.now - scene.at > STALE:
         silence = f"no word from the reconciler for {duration(scene.now - scene.at)}: this is old"
         return text.append(silence, style="yellow")
-    return text.append(click.unstyle(footer(scene.info)), style="dim")
+    return text.append(click.unstyle(footer(scene.info, scene.notes)), style="dim")
 
 
 def _foot(state: State, scene: Scene) -> Text:

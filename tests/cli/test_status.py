@@ -16,7 +16,7 @@ from supervise import manager as managers
 from supervise import overview as overviews
 from supervise.cli import status_view
 from supervise.cli.output import local, percent, size, utc_now
-from supervise.cli.status_view import JOURNAL_CLOSED, WITHOUT_DAEMON, _facts, footer, screen
+from supervise.cli.status_view import JOURNAL_CLOSED, _facts, footer, screen
 from supervise.control.server import Request, Send
 from supervise.errors import ExitCode, SuperviseError
 from supervise.manager import Manager
@@ -39,6 +39,7 @@ from supervise.model import (
     StatusRow,
 )
 from supervise.observe.probes import Probed
+from supervise.overview import OTHERS_UNSEEN, WITHOUT_DAEMON
 from supervise.places import Places
 from supervise.reconcile.orders import probed_json, row_json
 from tests.cli.reconciler import HOSTILE, INERT
@@ -135,7 +136,7 @@ def test_the_footer_is_dim_while_all_is_well_and_yellow_with_what_is_not(
 
 
 def test_where_there_is_no_reconciler_the_footer_says_so() -> None:
-    assert click.unstyle(footer(None)) == WITHOUT_DAEMON
+    assert click.unstyle(footer(None, (WITHOUT_DAEMON, OTHERS_UNSEEN))) == f"{WITHOUT_DAEMON}; {OTHERS_UNSEEN}"
 
 
 # --- What agents take -------------------------------------------------------------------------------------------------
@@ -359,6 +360,7 @@ def test_without_a_reconciler_it_shows_what_one_look_shows_and_claims_no_more(
 ) -> None:
     answer = supervise("status", "--user", "sma")
     assert answer.out.splitlines()[-1] == f"  {WITHOUT_DAEMON}"
+    assert json.loads(supervise("status", "--user", "sma", "--json").out)["notes"] == [WITHOUT_DAEMON]
     assert "heartbeat" not in answer.out
     assert "health" not in answer.out
 
