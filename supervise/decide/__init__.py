@@ -346,6 +346,8 @@ def _goes_on(last: StatusRow, unit: UnitState) -> bool:
 def _heartbeat(case: Case, unit: UnitState | None, last: StatusRow | None) -> tuple[datetime | None, Source | None]:
     """The newest sign of life. Of an agent that gives none: the last time it was seen active."""
     known = (last.last_heartbeat, last.source) if last else (None, None)
+    if unit and unit.pid is None and case.seen.foreground:
+        return case.now.wall, Source.OBSERVED
     if unit is None or unit.started_monotonic is None or unit.phase in DOWN:
         return known
     sign = case.sign

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from supervise.decide.usage import LEAST_MEMORY, moved, pressure
-from supervise.model import Observation, Phase, ProcessId, StatusRow, Usage
+from supervise.model import Observation, Phase, ProcessId, Source, StatusRow, Usage
 from tests.decide.host import Host
 from tests.nouns import NOON, after, alive, dead, row, seconds, spec, state
 
@@ -64,6 +64,7 @@ def test_what_runs_outside_of_its_unit_was_started_when_that_was() -> None:
     old, began = dead(phase=Phase.INACTIVE, by_request=True), NOON - timedelta(hours=1)
     host.sees(Observation(old, foreground=frozenset({ProcessId(7, 1)}), foreground_since=began))
     assert (host.row().pid, host.row().started_at) == (7, began)
+    assert (host.row().last_heartbeat, host.row().source) == (NOON, Source.OBSERVED)
     host.sees(Observation(alive(), foreground=frozenset({ProcessId(7, 1)}), foreground_since=began))
     assert host.row().started_at == NOON
     host.sees(Observation(old, foreground=frozenset()))
