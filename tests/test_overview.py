@@ -131,6 +131,19 @@ def test_who_cannot_look_into_the_processes_of_others_is_told_so(
     assert look(there, row(), FEED).notes == ()
 
 
+def test_commands_in_messages_are_for_who_reads_them(there: Places, see: See) -> None:
+    told = "It exited cleanly; `supervise start sma` starts it."
+    see(row(message=told), FEED)
+    own = replace(there, scope=Scope.USER)
+    for_own = "It exited cleanly; `supervise start --user sma` starts it."
+    assert asyncio.run(overview(own, SPECS)).rows["sma"].message == for_own
+    assert asyncio.run(overview(there, SPECS)).rows["sma"].message == told
+    assert (look(own, row(message=told), FEED).rows["sma"].message, look(own, row(), FEED).scope) == (
+        for_own,
+        Scope.USER,
+    )
+
+
 def test_without_either_it_is_an_error(there: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     def none(places: Places) -> Any:
         raise PlatformError("cannot reach systemd")
@@ -177,6 +190,19 @@ def test_one_that_says_nothing_is_not_followed_for_ever(there: Places, monkeypat
     monkeypatch.setattr(Control.stream, "__kwdefaults__", {"patience": 0.05})
     with served(there.control, watch=never), pytest.raises(NoAnswer, match="did not answer within"):
         asyncio.run(asyncio.wait_for(watched(), 10))
+
+
+def test_in_each_change_commands_are_for_who_reads_them(there: Places) -> None:
+    async def watch(request: Request, send: Send) -> None:
+        await send({"reconciler": INFO, "rows": []})
+        await send({"row": row_json(row(message="`supervise start sma` starts it."))})
+
+    async def watched() -> list[Overview]:
+        return [one async for one in changes(replace(there, scope=Scope.USER), SPECS)]
+
+    with served(there.control, watch=watch):
+        view = asyncio.run(watched())[-1]
+    assert (view.rows["sma"].message, view.scope) == ("`supervise start --user sma` starts it.", Scope.USER)
 
 
 def test_without_a_reconciler_nothing_can_be_followed(there: Places) -> None:

@@ -152,7 +152,7 @@ def _line(event: dict[str, Any], *, as_json: bool) -> str:
     """`Nov 28 03:19:55.903 sma  running → error  Crashed  It was killed by SIGKILL…  (systemd)`"""
     import json
 
-    from supervise.cli.output import MARKS
+    from supervise.cli.output import MARKS, hinted
     from supervise.model import Status
     from supervise.text import shown
 
@@ -165,4 +165,4 @@ def _line(event: dict[str, Any], *, as_json: bool) -> str:
     stamp = click.style(f"{at:%b %d %H:%M:%S}.{at.microsecond // 1000:03d}", dim=True)
     who = shown(event["name"] or "(host)")
     by = click.style(f"({shown(event['by'])})", dim=True)
-    return f"{stamp} {who:<16} {coloured} {shown(event['reason']):<18} {shown(event['message'])} {by}"
+    return f"{stamp} {who:<16} {coloured} {shown(event['reason']):<18} {shown(hinted(event['message']))} {by}"

@@ -23,7 +23,7 @@ def command(as_user: bool, as_json: bool) -> int:
     import os
     import socket
 
-    from supervise.cli.output import print_json
+    from supervise.cli.output import hinted, print_json
     from supervise.cli.scopes import scope_of
     from supervise.errors import ExitCode
     from supervise.places import places
@@ -37,7 +37,7 @@ def command(as_user: bool, as_json: bool) -> int:
         print_json(done)
         return code
     for event in done["events"]:
-        click.echo(f"! {shown(event['name'] or 'host')}: {shown(event['message'])}")
+        click.echo(f"! {shown(event['name'] or 'host')}: {shown(hinted(event['message']))}")
     for trouble in done["troubles"]:
         click.secho(f"! {shown(trouble)}", fg="yellow", err=True)
     changes = counted(len(done["events"]), "change") if done["events"] else ""
@@ -51,9 +51,10 @@ def command(as_user: bool, as_json: bool) -> int:
 
 def _remaining(rows: Sequence[Mapping[str, str]]) -> str:
     """`2 agents need you: sma: A copy runs outside its unit…; feed: …`"""
+    from supervise.cli.output import hinted
     from supervise.text import counted, shown
 
     if not rows:
         return ""
     need = f"{counted(len(rows), 'agent')} {'needs' if len(rows) == 1 else 'need'} you"
-    return f"{need}: " + "; ".join(f"{one['name']}: {shown(one['message'].rstrip('.'))}" for one in rows)
+    return f"{need}: " + "; ".join(f"{one['name']}: {shown(hinted(one['message'].rstrip('.')))}" for one in rows)

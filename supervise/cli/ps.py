@@ -32,7 +32,7 @@ def command(choice: Choice, as_json: bool) -> int:
     Also those outside of units, left behind by one, or of which nobody can tell whose they are: class, user, age,
     memory, and why. Root sees them itself; others are told by the reconciler.
     """
-    from supervise.cli.output import print_json, utc_now
+    from supervise.cli.output import hinted, print_json, utc_now
     from supervise.cli.scopes import scope_of, warn_of_damage
     from supervise.errors import ExitCode
     from supervise.manifest import manifests, of_project
@@ -51,7 +51,7 @@ def command(choice: Choice, as_json: bool) -> int:
     elif found:
         click.echo(table(found, utc_now(), {spec.name: spec for spec in specs}))
     else:
-        click.echo(nothing(chosen, everyone=everyone))
+        click.echo(hinted(nothing(chosen, everyone=everyone)))
     return ExitCode.OK
 
 
@@ -64,6 +64,7 @@ def nothing(chosen: Sequence[AgentSpec], *, everyone: bool) -> str:
 
 def table(found: Sequence[dict[str, Any]], now: datetime, specs: Mapping[str, AgentSpec]) -> str:
     """One line each, and below it why, where that is no matter of course."""
+    from supervise.cli.output import hinted
     from supervise.text import columns
 
     cells = [HEADS, *(_cells(one, now) for one in found)]
@@ -75,7 +76,7 @@ def table(found: Sequence[dict[str, Any]], now: datetime, specs: Mapping[str, Ag
         if one["class"] != "managed":
             spec = specs.get(one["agents"][0])
             left = why_left_alone(one, spec) if spec else None
-            lines.append(click.style(f"{'':{widths[0]}}  {_why(one)}{f'; {left}' if left else ''}", dim=True))
+            lines.append(click.style(f"{'':{widths[0]}}  {hinted(_why(one))}{f'; {left}' if left else ''}", dim=True))
     return "\n".join(lines)
 
 

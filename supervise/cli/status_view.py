@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shlex
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import asdict
@@ -23,6 +24,7 @@ from supervise.control.client import connect
 from supervise.decide import AS_WANTED
 from supervise.errors import Damaged, ExitCode, NoSuchAgent, SuperviseError
 from supervise.exits import described
+from supervise.hints import for_scope
 from supervise.manager import Manager, managing
 from supervise.manifest import manifests, of_project
 from supervise.model import AgentSpec, LogLine, LogQuery, Reason, Scope, Source, Status, StatusRow, UnitState
@@ -101,7 +103,7 @@ async def _show_remembered(scopes: Sequence[Scope]) -> None:
             async with connect(places(scope, os.environ, uid=os.getuid()).control) as control:
                 answer = await control.ask("rows")
             if rows := [row_of(one) for one in answer["rows"]]:
-                click.echo(screen(rows, utc_now(), [footer(answer["reconciler"])]))
+                click.echo(screen(rows, utc_now(), [footer(answer["reconciler"], scope=scope)]))
 
 
 async def watched(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) -> None:
@@ -128,13 +130,13 @@ async def watched(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) -> 
 
 def footers(views: Iterable[Overview]) -> list[str]:
     """One line on who was asked: how old the view is, and what troubles the reconciler."""
-    return list(dict.fromkeys(footer(view.reconciler, view.notes) for view in views))
+    return list(dict.fromkeys(footer(view.reconciler, view.notes, view.scope) for view in views))
 
 
-def footer(info: Mapping[str, Any] | None, notes: Sequence[str] = ()) -> str:
+def footer(info: Mapping[str, Any] | None, notes: Sequence[str] = (), scope: Scope = Scope.SYSTEM) -> str:
     """How far rows are to be trusted: what a reconciler says of itself, or what we note where none does."""
     if info is None:
-        return click.style(shown("; ".join(notes)), dim=True)
+        return click.style(shown(for_scope("; ".join(notes), scope)), dim=True)
     view_age = info["view_age"]
     told = ["reconciler: " + ("it has not looked yet" if view_age is None else f"view {view_age:.1f} s old")]
     if (info["platform_unseen"] or 0.0) >= 1.0:  # less is its own start
@@ -149,7 +151,7 @@ def footer(info: Mapping[str, Any] | None, notes: Sequence[str] = ()) -> str:
         told.append(f"its store cannot be written since {since}: {store['why']}; rows are kept in memory{lost}")
     told += [f"alerts to {name} fail: {one['last_error']}" for name, one in info["alerts"].items() if one["failing"]]
     bad = len(told) > 1 or view_age is None or view_age > STALE
-    return click.style(shown("; ".join(told)), dim=not bad, fg="yellow" if bad else None)
+    return click.style(shown(for_scope("; ".join(told), scope)), dim=not bad, fg="yellow" if bad else None)
 
 
 def screen(rows: Any, now: datetime, last_lines: Sequence[str]) -> str:
@@ -206,7 +208,7 @@ async def _show_one(there: Places, spec: AgentSpec, view: Overview) -> StatusRow
     now, known = utc_now(), view.reconciler is not None
     probes = probe_facts(spec, row, view.probes.get(spec.name), now, known=known)
     for label, text in (*_facts(spec, row, state, now, known=known), *copies, *probes):
-        click.echo(f"  {label:<10} {shown(text)}")
+        click.echo(f"  {label:<10} {shown(for_scope(text, there.scope))}")
     if lines:
         died = not _pid(row, state) and row.observed_status not in (Status.RUNNING, Status.STARTING)
         click.secho(f"  {'last lines before its end' if died else 'last lines'}:", bold=True)
@@ -214,7 +216,7 @@ async def _show_one(there: Places, spec: AgentSpec, view: Overview) -> StatusRow
             click.echo(f"    {line.at.astimezone():%H:%M:%S} {shown(line.text)}")
     if silence:
         click.secho(f"  {shown(silence)}", dim=True)
-    click.echo(f"  {footer(view.reconciler, view.notes)}")
+    click.echo(f"  {footer(view.reconciler, view.notes, there.scope)}")
     return row
 
 
@@ -248,7 +250,7 @@ def _facts(spec: AgentSpec, row: StatusRow, state: UnitState, now: datetime, *, 
     facts = [
         ("project", spec.project),
         ("unit", row.unit),
-        ("runs", " ".join(masked(spec.command))),
+        ("runs", shlex.join(masked(spec.command))),
         ("in", str(spec.working_directory)),
     ]
     if spec.url:

@@ -1,10 +1,12 @@
-"""A project that is not installed: every command says so, and which there are, whatever else it would do."""
+"""Whom a command means: a project that is not installed is named, and what to do is said for the same scope."""
 
 from __future__ import annotations
 
 import pytest
 
+from supervise.cli.output import print_result
 from supervise.errors import ExitCode
+from supervise.manager import Result
 from supervise.places import Places
 from tests.cli.shell import Answer, Supervise
 
@@ -21,4 +23,19 @@ def test_a_project_that_is_not_there_is_named_with_those_that_are(
 
 
 def test_where_nothing_is_installed_at_all_that_is_what_is_said(supervise: Supervise) -> None:
-    assert "no agents are installed here" in supervise("status", "--user", "-p", "nope").err
+    told = supervise("status", "--user", "-p", "nope").err
+    assert "no agents are installed here" in told
+    assert "(`supervise init`) and run `supervise install --user`" in told
+
+
+@pytest.mark.parametrize(("words", "user"), [((), ""), (("--user",), "--user ")])
+def test_a_refusal_names_a_command_of_the_same_scope(
+    words: tuple[str, ...], user: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["supervise", "start", "sma", *words])
+    print_result(Result("sma", False, "it is held (`supervise release sma`)"))
+    assert capsys.readouterr().err == f"✗ sma: it is held (`supervise release {user}sma`)\n"
+
+
+def test_so_does_an_error(supervise: Supervise, there: Places) -> None:
+    assert "`supervise status --user` lists" in supervise("ps", "--user", "zzz").err

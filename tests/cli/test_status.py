@@ -33,6 +33,7 @@ from supervise.model import (
     ProbeKind,
     ProbeResult,
     Reason,
+    Scope,
     Snapshot,
     Source,
     Status,
@@ -133,6 +134,18 @@ def test_the_footer_is_dim_while_all_is_well_and_yellow_with_what_is_not(
     plain = click.unstyle(line)
     assert plain.endswith(words)
     assert line == (click.style(plain, dim=True) if trusted else click.style(plain, fg="yellow", dim=False))
+
+
+def test_the_commands_in_the_footer_are_for_the_agents_above_it() -> None:
+    info = {**INFO, "processes": {"view_age": 0.5, "unseen": True, "complete": True, "doubts": [7]}}
+    assert "`supervise doctor`" in footer(info)
+    assert "`supervise ps --user`" in footer(info, scope=Scope.USER)
+
+
+def test_a_command_line_is_shown_as_it_can_be_copied(supervise: Supervise, there: Places, machine: Machine) -> None:
+    mine = replace(next(manifests(there)), agents=(spec(scope=there.scope, command=("/bin/echo", "a b", "it's")),))
+    there.manifest("trading").write_text(to_json(mine))
+    assert """/bin/echo 'a b' 'it'"'"'s'""" in supervise("status", "--user", "sma").out
 
 
 def test_where_there_is_no_reconciler_the_footer_says_so() -> None:
@@ -258,7 +271,7 @@ def test_of_one_agent_it_tells_what_the_reconciler_remembers(supervise: Supervis
     assert facts["heartbeat"].strip() == f"{local(ago)} (2 min ago, by its own beats)"
     assert facts["health"].strip() == "40: -60 heartbeat (silent for 6 min)"
     assert facts["activity"].strip() == f"trades {INERT}"
-    assert facts["lock"].strip() == "in truth it is error, Silent; `supervise unlock sma` shows it again"
+    assert facts["lock"].strip() == "in truth it is error, Silent; `supervise unlock --user sma` shows it again"
     assert facts["reconciler:"] == "view 0.4 s old"
     assert "last error It exited: code 3." in answer.out
 

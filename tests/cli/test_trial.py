@@ -228,7 +228,7 @@ def test_what_an_agent_wrote_before_its_end_is_in_the_verdict(
     [
         (["nobody"], ExitCode.NO_SUCH_AGENT, 'there is no agent "nobody"'),
         (["sma*"], ExitCode.USAGE, "one agent at a time: sma, sma_slow"),
-        (["feed"], ExitCode.FAILED, "it is held by ada: no good (`supervise release feed`)"),
+        (["feed"], ExitCode.FAILED, "it is held by ada: no good (`supervise release --user feed`)"),
         (["nightly"], ExitCode.USAGE, '"nightly" is a job, which is not there to stay'),
         (["sma", "--duration", "soon"], ExitCode.USAGE, "'soon' is not a time span"),
         (["sma", "--duration", "0"], ExitCode.USAGE, "in no time nobody sees whether it is well"),
