@@ -281,7 +281,8 @@ def _stopped(case: Case, unit: UnitState) -> Verdict | None:
         return Verdict(Status.STOPPED, Reason.STOPPED_BY_OPERATOR, text)
     if unit.by_request and not case.past.quarantined:
         return Verdict(Status.STOPPED, Reason.STOPPED_BY_OPERATOR, f"Somebody stopped it{_and_how(unit)}.")
-    if unit.incarnation is not None and case.past.put_down == unit.incarnation:  # and now somebody wants it up again
+    was_put_down = unit.incarnation is not None and case.past.put_down == unit.incarnation
+    if was_put_down and not unit.gave_up:  # and now somebody wants it up again, which has not been refused
         return Verdict(Status.STOPPED, Reason.STOPPED_BY_OPERATOR, f"It was stopped{_and_how(unit)}.")
     return None
 

@@ -442,6 +442,16 @@ def test_what_a_person_has_put_down_did_not_crash_only_since_it_is_wanted_again(
     assert host.row().reason is Reason.CRASHED
 
 
+def test_a_start_that_its_manager_refuses_after_a_stop_leaves_it_given_up() -> None:
+    host = running()
+    host.learns(intents={"sma": Intent(IntentKind.STOP, "sma", "ada", NOON, NOW.boot, after(seconds(1)).monotonic)})
+    host.sees(dead(phase=Phase.INACTIVE, by_request=True, at=after(seconds(1))), at=after(seconds(1)))
+    asked = after(seconds(2))
+    host.learns(intents={"sma": Intent(IntentKind.START, "sma", "ada", asked.wall, asked.boot, asked.monotonic)})
+    host.sees(dead(**GIVEN_UP, by_request=False, at=after(seconds(1))), at=after(seconds(3)))
+    assert host.row().reason is Reason.QUARANTINED
+
+
 def test_the_runs_of_a_job_are_no_restarts() -> None:
     host = running(spec(schedule=Schedule(("daily",))))
     assert host.sees(alive("b", start=after(seconds(9))), at=after(minutes(1))).events == ()
