@@ -482,15 +482,17 @@ def test_what_waits_outlives_the_process_and_keeps_its_number(tmp_path: Path, re
 def test_the_number_of_a_row_that_waits_is_its_seq(tmp_path: Path, replicated: Sqlite) -> None:
     commit(replicated, row(), events=(event(),))
     commit(replicated, row("ema"))
-    numbers = {item.content.name: item.id for item in replicated.pending(2)}
+    numbers = {item.name: item.id for item in replicated.pending(2)}
     assert dict(by_hand(tmp_path, "select name, seq from agent_status")) == numbers
 
 
 def test_what_waits_goes_with_the_forgotten_and_follows_the_renamed(replicated: Sqlite) -> None:
     commit(replicated, row("a"), row("b"), events=(event("1", "a"),), samples=(sample("a"),))
     commit(replicated, forget=("b",), renamed={"c": "a"})
-    assert [(item.kind, item.content.name) for item in replicated.pending(100)] == [
+    assert [(item.kind, item.name) for item in replicated.pending(100)] == [
         (ItemKind.ROW, "c"),
+        (ItemKind.ROW, "a"),
+        (ItemKind.ROW, "b"),
         (ItemKind.EVENT, "c"),
         (ItemKind.SAMPLE, "c"),
     ]
