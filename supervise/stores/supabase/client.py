@@ -72,7 +72,7 @@ class Client:
             raise self._hidden(of_transport(error, host=self._host)) from None
         except (ValueError, TypeError, RecursionError):
             raise no_supabase(self._http.kind) from None
-        if not minimal and not isinstance(data, list | dict):
+        if not minimal and (not isinstance(data, list | dict) or not self._http.last.content):
             raise no_supabase(self._http.kind)
         return data
 
@@ -82,7 +82,7 @@ class Client:
         if status and 200 <= status < 300:
             return no_supabase(self._http.kind)
         code, said = str(error.code or ""), str(error.message or "")
-        is_ours = code and not code.isdigit()  # a number is the status: the body was no error of PostgREST's
+        is_ours = len(code) > 3  # else it is the status, put there by the library: the body was no error of PostgREST's
         wish = last.headers.get("retry-after", "") if last else ""
         details = f": {error.details}" if is_ours and isinstance(error.details, str) else ""
         words = said + details if is_ours or self._http.kind.startswith("application/json") else ""
