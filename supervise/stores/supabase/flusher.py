@@ -148,6 +148,10 @@ class Flusher:
         self._calls: Calls | None = None
         self._epoch: int | None = None
         self._instance = ""
+        self._owed: dict[str, dict[str, StatusRow]] = {}
+        """Rows that tables of others have not taken yet, and …"""
+        self._unmirrored: dict[str, str] = {}
+        """… why."""
         self._batch = BATCH
         self._failures = 0
         self._swept: float | None = None
@@ -300,15 +304,22 @@ class Flusher:
                 self._hooks.locked(name, lock_of(lock, now().wall))
 
     def _mirror(self, calls: Calls, table: TableMap, rows: Sequence[StatusRow]) -> None:
-        """A table of somebody else's. What it refuses is told and not tried again: the next state comes soon."""
-        if not rows:
+        """A table of somebody else's: what it does not take now it is owed, and holds nothing else up."""
+        owed = self._owed.setdefault(table.table, {})
+        owed.update({row.name: row for row in rows})
+        if not owed:
             return
         try:
-            calls.upsert(table.table, [mapped(table, row) for row in rows], key=table.key)
+            calls.upsert(table.table, [mapped(table, row) for row in owed.values()], key=table.key)
         except Fault as fault:
             if fault.kind in (Kind.AWAY, Kind.SLOW):
                 raise
-            log.warning("the table %s does not take our rows: %s", table.table, fault)
+            if self._unmirrored.get(table.table) != str(fault):
+                log.warning("the table %s does not take our rows: %s", table.table, fault)
+            self._unmirrored[table.table] = str(fault)
+        else:
+            self._unmirrored.pop(table.table, None)
+            owed.clear()
 
     # --- Events and samples -------------------------------------------------------------------------------------------
 
