@@ -17,7 +17,7 @@ ROOT = README.parent
 
 
 def test_the_example_is_valid(tmp_path: Path) -> None:
-    first, probes, alerts = blocks("yaml")
+    first, probes, alerts, supabase = blocks("yaml")
     (tmp_path / "agents.yaml").write_text(first)
     assert set(load(tmp_path / "agents.yaml", environ={}).agents) == {"market_data", "tweet_scraper"}
     (tmp_path / "agents.yaml").write_text(probes)
@@ -25,6 +25,8 @@ def test_the_example_is_valid(tmp_path: Path) -> None:
     assert [one.probes.live is not None for one in found.values()] == [True, True]
     (tmp_path / "agents.yaml").write_text(alerts)
     assert len(load(tmp_path / "agents.yaml", environ={}).alerts) == 2
+    (tmp_path / "agents.yaml").write_text(supabase)
+    assert load(tmp_path / "agents.yaml", environ={}).supabase.url == "https://PROJECT.supabase.co"
 
 
 @pytest.mark.parametrize("key", sorted(AgentSettings.model_fields))

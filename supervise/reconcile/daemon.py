@@ -18,7 +18,7 @@ from typing import Any
 
 from supervise import __version__, clock
 from supervise.control.server import Request, Send, Server
-from supervise.errors import PlatformError
+from supervise.errors import PlatformError, StoreError
 from supervise.model import Findings, HostStatus, Instant, ReconcilerSettings, Scope, Status
 from supervise.notify import Notify
 from supervise.observe.beats import Beats
@@ -33,6 +33,7 @@ from supervise.reconcile.metrics import Metrics
 from supervise.reconcile.probing import Probing
 from supervise.reconcile.reconciler import Reconciler
 from supervise.reconcile.reloading import found_anew
+from supervise.reconcile.replicating import Replicating
 from supervise.reconcile.revisions import Revisions
 from supervise.reconcile.scanning import Asked, Here, Scanning
 from supervise.reconcile.scraping import Scraping
@@ -64,6 +65,8 @@ HOST = timedelta(minutes=1)
 """How often it is written down that nothing is new of the host."""
 SAMPLES = timedelta(minutes=5)
 PRUNING = timedelta(hours=1)
+UNSENT, MOST_UNSENT = timedelta(days=7), 1 << 30
+"""How long, and how many bytes of, events and samples wait for Supabase."""
 SCRAPING = timedelta(seconds=5)
 """How often we try again to listen where we cannot."""
 STALL = timedelta(seconds=5)
@@ -103,6 +106,7 @@ class Daemon:
         self.acting.reconciler = self.reconciler
         self.following = Following(places, self.reconciler)
         self.alerting = Alerting(self.reconciler, self.writer.commit)
+        self.replicating = Replicating(self, environ)
         self.metering = Metering(self.reconciler)
         self.revisions = Revisions(self.reconciler)
         self.probing = Probing(self.reconciler, lambda: self.following.platform, clock=clock.now)
@@ -132,6 +136,7 @@ class Daemon:
         self._look_at_disk()
         loop.add_signal_handler(signal.SIGHUP, self._hung_up, ended)
         self.alerting.remember(memory.notes)
+        self.replicating.remember(memory.notes)
         self.reconciler.listeners += [journaling.tell, self.alerting.heard]
         self.reconciler.listen()
         await self._server.start(self._control)
@@ -142,6 +147,7 @@ class Daemon:
             self._rhythm(),
             self._questions(),
             self.alerting.run(),
+            self.replicating.run(),
             self.metering.run(),
             self.revisions.run(),
             self._probe(),
@@ -157,7 +163,8 @@ class Daemon:
         self._scraping.close()
         await self._server.close()
         await self.alerting.close()
-        self.writer.commit(Change(host=replace(self.host_status(clock.now()), message=STOPPED)))
+        await self.writer.commit(Change(host=replace(self.host_status(clock.now()), message=STOPPED)))
+        await self.replicating.close()
         await self.writer.close()
         for task in tasks:
             if not task.cancelled() and (error := task.exception()):
@@ -218,6 +225,7 @@ class Daemon:
         found = [
             *troubles(facts, disk, self.writer.trouble, self.alerts_info(), now=now),
             *self._scraping.troubles.values(),
+            *self.replicating.troubles(),
         ]
         return HostStatus(facts.platform, __version__, now.boot, self.since, len(disk.specs), "; ".join(found))
 
@@ -347,6 +355,12 @@ class Daemon:
             events_before=_ago(max(one.events_for for one in settings), now),
             samples_before=_ago(max(one.samples_for for one in settings), now),
         )
+        if self.replicating.state:
+            before = _ago(UNSENT, now)
+            with suppress(StoreError):  # told where it is written
+                await asyncio.to_thread(
+                    self.writer.consult, lambda store: store.shorten(before=before, largest=MOST_UNSENT)
+                )
 
     def _tell_of_store(self) -> None:
         """Once when it cannot be written any more, and once when it can again."""

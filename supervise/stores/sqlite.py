@@ -104,22 +104,24 @@ class Sqlite:
     """
 
     def __init__(
-        self, path: Path, db: sqlite3.Connection, *, host: str, replicate: bool = False, file: int = -1
+        self, path: Path, db: sqlite3.Connection, *, host: str, replicate: bool | None = None, file: int = -1
     ) -> None:
         self.path = path
         self.skipped = 0
         self._db = db
         self._host = host
-        self.replicates = replicate
         self._file = file
         self._log: os.stat_result | None = None
         self._opened = ExitStack()
         self.seq = int(self._meta("seq") or 0)
         self.epoch = int(self._meta("epoch") or 0)
+        self.replicates = self._meta("replicate") == "1" if replicate is None else replicate
 
     @classmethod
-    def open(cls, path: Path, *, host: str, replicate: bool = False, check: bool = False) -> Sqlite:
+    def open(cls, path: Path, *, host: str, replicate: bool | None = None, check: bool = False) -> Sqlite:
         """Own the file, make its tables or bring them up to date. Raises StoreError, `corrupt` where it is damaged.
+
+        `replicate`: as it was last told by `replicate`, if None.
 
         `check`: look for damage also where the size of the file speaks against it.
         """
@@ -413,13 +415,22 @@ class Sqlite:
         with told("read", self.path):
             return tuple(found["name"] for found in self._db.execute(sql, (self._host,)))
 
-    def begin_epoch(self, epoch: int) -> Sequence[str]:
-        """The replica has given us a new number, and every row goes there anew under it; gives whose."""
+    def begin_epoch(self, epoch: int) -> None:
+        """The replica has given us a new number, and every row goes there anew under it."""
         with self._transaction("write to"):
             self._set_meta("epoch", str(epoch))
         self.epoch = epoch
         self.resend()
-        return self.names()
+
+    def replicate(self, wanted: bool) -> None:
+        """Whether what is written is kept for a replica, from now on and after the next opening."""
+        if wanted == self.replicates:
+            return
+        with self._transaction("write to"):
+            self._set_meta("replicate", "1" if wanted else "0")
+            if not wanted:
+                self._db.execute("delete from outbox where host = ?", (self._host,))
+        self.replicates = wanted
 
     @property
     def instance(self) -> str:

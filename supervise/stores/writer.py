@@ -53,7 +53,7 @@ class Trouble:
 class Writer:
     """The store of one host, for one event loop. `start` first; after `close` everything is answered with nothing."""
 
-    def __init__(self, path: Path, *, host: str, replicate: bool = False) -> None:
+    def __init__(self, path: Path, *, host: str, replicate: bool | None = None) -> None:
         self._path = path
         self._host = host
         self._replicate = replicate
@@ -158,7 +158,7 @@ class Writer:
             raise StoreError("cannot ask the store: its disk does not answer") from error
 
     def replicate(self, wanted: bool) -> None:
-        """Whether what is written from now on is also kept for a replica."""
+        """Whether what is written from now on is also kept for a replica; until told, as it was when it last ran."""
         with self._wake:
             self._replicate = wanted
 
@@ -268,9 +268,11 @@ class Writer:
         store = self._ready()
         with self._wake:
             changes = self._writing.changes()
-            store.replicates = self._replicate
+            replicate = self._replicate
             if self._afresh:
                 changes = (*changes, self._newest.change())
+        if replicate is not None:
+            store.replicate(replicate)
         store.commit_all(changes, now=now().wall)
         self._afresh = False
 

@@ -167,9 +167,13 @@ async def test_from_when_on_something_is_kept_for_a_replica_can_change(tmp_path:
         await writer.commit(Change(events=(event("1"),)))
         writer.replicate(True)
         await writer.commit(Change(events=(event("2"),)))
-        writer.replicate(False)
-        await writer.commit(Change(events=(event("3"),)))
         assert await writer.outbox_depth() == 1
+    async with started(tmp_path) as writer:
+        await writer.commit(Change(events=(event("3"),)))
+        assert await writer.outbox_depth() == 2
+        writer.replicate(False)
+        await writer.commit(Change(events=(event("4"),)))
+        assert await writer.outbox_depth() == 0
 
 
 @in_a_loop

@@ -174,7 +174,7 @@ def test_of_two_stores_with_one_name_one_writes_and_the_other_says_so(api: Api, 
 
 def test_a_lock_of_a_member_is_honoured_and_its_end_too(ares: Host, api: Api, db: Connection) -> None:
     told: list[tuple[str, Lock | None]] = []
-    ares.flusher._hooks = Hooks(locked=lambda name, lock: told.append((name, lock)))
+    ares.flusher._hooks = Hooks(locked=lambda name, lock, _: told.append((name, lock)))
     ares.commit("sma", "ema")
     ares.tick()
     db.execute("insert into supervise_members (user_id, role) values (%s, 'operator')", (OPERATOR,))
@@ -305,7 +305,7 @@ def test_tables_of_an_older_version_lose_nothing(ares: Host, api: Api, db: Conne
     ares.commit("sma", events=(event(),))
     db.execute("alter function open_session rename to close_session; notify pgrst, 'reload schema'")
     try:
-        eventually(lambda: ares.flusher.tick() and ares.flusher.state.kind is Kind.REFUSED, "it is refused")
+        eventually(lambda: ares.flusher.tick() > 0 and ares.flusher.state.kind is Kind.REFUSED, "it is refused")
         assert "supervise db status" in ares.flusher.state.why
         assert (ares.store.dead(), ares.store.depth()) == (0, 2)
     finally:

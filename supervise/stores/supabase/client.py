@@ -69,7 +69,8 @@ class Client:
         except postgrest.APIError as error:
             raise self._fault(error) from None  # its text, and that of what caused it, may repeat what was sent
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise self._hidden(of_transport(error, host=self._host)) from None
+            said = self._access.hide(str(error))
+            raise of_transport(type(error).__name__, said, host=self._host) from None
         except (ValueError, TypeError, RecursionError):
             raise no_supabase(self._http.kind) from None
         if not minimal and (not isinstance(data, list | dict) or not self._http.last.content):
@@ -86,11 +87,8 @@ class Client:
         wish = last.headers.get("retry-after", "") if last else ""
         details = f": {error.details}" if is_ours and isinstance(error.details, str) else ""
         words = said + details if is_ours or self._http.kind.startswith("application/json") else ""
-        return self._hidden(of_answer(status, code if is_ours else "", words, retry_after=_seconds(wish)))
-
-    def _hidden(self, fault: Fault) -> Fault:
-        text = self._access.hide(str(fault))
-        return Fault(fault.kind, text, code=fault.code, retry_after=fault.retry_after)
+        said = self._access.hide(words)  # before it is cut: half a key is no key any more, and still half a secret
+        return of_answer(status, self._access.hide(code) if is_ours else "", said, retry_after=_seconds(wish))
 
 
 def _http(connect: float, read: float, whole: float) -> Any:

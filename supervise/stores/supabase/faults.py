@@ -82,9 +82,9 @@ def no_supabase(kind: str) -> Fault:
     return Fault(Kind.REFUSED, f"what answers there is no Supabase: it sends {kind or 'nothing'} and not JSON")
 
 
-def of_transport(error: Exception, *, host: str) -> Fault:
-    """httpx's: nobody answered, or not to the end."""
-    name, text = type(error).__name__, re.sub(r"^\[Errno -?\d+\] ", "", str(error))
+def of_transport(name: str, text: str, *, host: str) -> Fault:
+    """Nobody answered, or not to the end: `name` is that of httpx's exception."""
+    text = re.sub(r"^\[Errno -?\d+\] ", "", text)
     if name == "ConnectTimeout":
         return Fault(Kind.AWAY, f"no connection to {host} in time")
     if name == "PoolTimeout":

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 from supervise.clock import now
 from supervise.errors import StoreError
 from supervise.model import Event, Lock, StatusRow, TableMap
-from supervise.stores import ItemKind, OutboxItem, Sample
+from supervise.stores import DeadLetter, ItemKind, OutboxItem, Sample
 from supervise.stores.sqlite import Sqlite
 from supervise.stores.supabase.faults import Fault, Kind
 from supervise.stores.supabase.pace import pause
@@ -44,6 +44,7 @@ MOST_COMMANDS = 10
 SILENT = 150.0
 """After so many seconds without a word another writer of our rows is gone: each writes once a minute at least."""
 STORE_RETRY = 1.0
+LETTERS = 3
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -95,6 +96,8 @@ class State:
     last_ok: datetime | None = None
     behind: int = 0
     dead: int = 0
+    letters: tuple[DeadLetter, ...] = ()
+    """The newest of those that are dead."""
     dropped: int = 0
     superseded: bool = False
     expires: datetime | None = None
@@ -111,9 +114,10 @@ def _nothing(*_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Whom to tell, from the flusher's own thread. `locked`: an agent is locked in the table, or (None) is not now."""
+    """Whom to tell, from the flusher's own thread. `locked`: an agent is locked in the table, or (None) not any more,
+    after it was locked as the last argument says."""
 
-    locked: Callable[[str, Lock | None], None] = _nothing
+    locked: Callable[[str, Lock | None, Json], None] = _nothing
     commanded: Callable[[Command], None] = _nothing
     cloned: Callable[[str], None] = _nothing
 
@@ -149,11 +153,13 @@ class Flusher:
         self._epoch: int | None = None
         self._instance = ""
         self._owed: dict[str, dict[str, StatusRow]] = {}
-        """Rows that tables of others have not taken yet, and …"""
-        self._unmirrored: dict[str, str] = {}
-        """… why."""
+        """Rows that tables of others have not taken yet."""
+        self._told: dict[str, str] = {}
+        """What the log says already of what fails beside the rows."""
         self._batch = BATCH
         self._failures = 0
+        self._retained = False
+        """Whether rows of agents that are no more have gone in this session."""
         self._swept: float | None = None
         self._all_sent = 0.0
         self._other: tuple[object, float] | None = None
@@ -176,11 +182,6 @@ class Flusher:
         if calls:
             calls.close()
 
-    def forget_connection(self) -> None:
-        """The next tick looks anew where Supabase is, and with which key."""
-        self.close()
-        self._epoch = None
-
     # --- A tick -------------------------------------------------------------------------------------------------------
 
     def _exchange(self) -> bool:
@@ -192,11 +193,14 @@ class Flusher:
             return False
         if self._epoch is None or self._ask(lambda store: store.instance) != self._instance:
             self._open_session(calls)
-        elif self._failures:
-            self._settle(self._report(calls, {}, None), {})
-        if self._clock() - self._all_sent >= EVERYTHING:
-            self._ask(lambda store: store.resend())
-            self._all_sent = self._clock()
+        else:
+            if self._failures and self._settle(self._report(calls, {}, None), {}):
+                return True
+            if not self._retained:  # not at once: a store that is new gets its rows in these seconds
+                self._retain(calls)
+            if self._clock() - self._all_sent >= EVERYTHING:
+                self._ask(lambda store: store.resend())
+                self._all_sent = self._clock()
         again = self._send_rows(calls)
         if self.state.superseded:
             return False
@@ -213,10 +217,10 @@ class Flusher:
             raise Fault(Kind.REFUSED, "its answer to open_session is not one of this version's")
         if said.get("cloned_by"):
             self._hooks.cloned(str(said["cloned_by"]))
-        names = self._ask(lambda store: store.begin_epoch(epoch))
+        self._ask(lambda store: store.begin_epoch(epoch))
         self._epoch = epoch
         self._all_sent = self._clock()
-        self._retain(calls, names)
+        self._retained = False
         self.state = replace(self.state, superseded=False)
         self._other = None
 
@@ -225,7 +229,7 @@ class Flusher:
     def _send_rows(self, calls: Calls) -> bool:
         items = self._ask(lambda store: store.pending(self._batch, ItemKind.ROW))
         if gone := [one.id for one in items if one.content is None]:
-            self._retain(calls, self._ask(lambda store: store.names()))
+            self._retain(calls)
             self._ask(lambda store: store.acknowledge(gone))
         fresh = {one.name: one for one in items if one.content is not None}
         host = self._ask(lambda store: store.host_status())
@@ -244,9 +248,11 @@ class Flusher:
             self._mirror(calls, table, [_row(one) for one in fresh.values()])
         return again or len(items) >= self._batch
 
-    def _retain(self, calls: Calls, names: Sequence[str]) -> None:
+    def _retain(self, calls: Calls) -> None:
         """Rows of agents that are no more go."""
+        names = self._ask(lambda store: store.names())
         calls.call("retain_agents", host=self._host, epoch=self._epoch, names=list(names))
+        self._retained = True
 
     def _report(self, calls: Calls, fresh: Mapping[str, OutboxItem], host_row: Json | None) -> Report:
         rows = [row_json(_row(one), one.id) for one in fresh.values()]
@@ -298,10 +304,10 @@ class Flusher:
         """Each answer names all that are locked there. Only what is new counts: a person may take one back here."""
         before, self.locks = self.locks, dict(locks)
         for name in before.keys() - locks.keys():
-            self._hooks.locked(name, None)
+            self._hooks.locked(name, None, before[name])
         for name, lock in locks.items():
             if lock != before.get(name):
-                self._hooks.locked(name, lock_of(lock, now().wall))
+                self._hooks.locked(name, lock_of(lock, now().wall), lock)
 
     def _mirror(self, calls: Calls, table: TableMap, rows: Sequence[StatusRow]) -> None:
         """A table of somebody else's: what it does not take now it is owed, and holds nothing else up."""
@@ -312,13 +318,8 @@ class Flusher:
         try:
             calls.upsert(table.table, [mapped(table, row) for row in owed.values()], key=table.key)
         except Fault as fault:
-            if fault.kind in (Kind.AWAY, Kind.SLOW):
-                raise
-            if self._unmirrored.get(table.table) != str(fault):
-                log.warning("the table %s does not take our rows: %s", table.table, fault)
-            self._unmirrored[table.table] = str(fault)
+            self._let_pass(f"the table {table.table} does not take our rows", fault)
         else:
-            self._unmirrored.pop(table.table, None)
             owed.clear()
 
     # --- Events and samples -------------------------------------------------------------------------------------------
@@ -366,14 +367,28 @@ class Flusher:
     def _finish(self, calls: Calls) -> None:
         while self.finished:
             done = self.finished[0]
-            calls.call("finish_command", host=self._host, id=done.id, ok=done.ok, detail=done.detail)
+            try:
+                calls.call("finish_command", host=self._host, id=done.id, ok=done.ok, detail=done.detail)
+            except Fault as fault:  # whoever asked sees the command expire
+                self._let_pass(f"the end of command {done.id} cannot be told", fault)
             self.finished.pop(0)
 
     def _sweep(self, calls: Calls) -> None:
         clock = self._clock()
         if self._swept is None or clock - self._swept >= SWEEP:
             self._swept = clock
-            calls.call("sweep_silent_hosts")
+            try:
+                calls.call("sweep_silent_hosts")
+            except Fault as fault:  # another host does it, or the database itself
+                self._let_pass("hosts that are silent cannot be looked for", fault)
+
+    def _let_pass(self, what: str, fault: Fault) -> None:
+        """Something beside our rows and events fails, which must not hold those up. Raises what passes by itself."""
+        if fault.kind in (Kind.AWAY, Kind.SLOW):
+            raise fault
+        if self._told.get(what) != str(fault):
+            log.warning("%s: %s", what, fault)
+        self._told[what] = str(fault)
 
     def _step_back(self) -> None:
         """Another store writes under our name: two that wrote the same rows would say now this, now that."""
@@ -421,8 +436,11 @@ class Flusher:
             return
 
     def _count(self) -> None:
-        behind, dead, dropped = self._ask(lambda store: (store.depth(), store.dead(), store.dropped))
-        self.state = replace(self.state, behind=behind, dead=dead, dropped=dropped)
+        def counted(store: Sqlite) -> dict[str, Any]:
+            letters = tuple(store.dead_letters(LETTERS))
+            return {"behind": store.depth(), "dead": store.dead(), "letters": letters, "dropped": store.dropped}
+
+        self.state = replace(self.state, **self._ask(counted))
 
     def _took(self, kind: ItemKind, count: int) -> None:
         sent = {**self.state.sent, kind.value: self.state.sent.get(kind.value, 0) + count}

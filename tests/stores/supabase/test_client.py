@@ -93,6 +93,14 @@ def test_each_code_is_of_a_kind(server: Web, client: Client, status: int, code: 
     assert (found.kind, found.code) == (kind, code)
 
 
+@pytest.mark.parametrize("length", range(270, 300, 3))
+def test_of_a_key_that_is_repeated_where_the_text_is_cut_nothing_is_left(
+    server: Web, client: Client, length: int
+) -> None:
+    server.says(400, {"code": "22003", "message": "x" * length + SECRET, "details": SECRET, "hint": SECRET})
+    assert "sb_secret" not in str(fault(client))
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [

@@ -15,7 +15,7 @@ from supervise.model import Lock, Status, TableMap
 from supervise.stores import Change, EventQuery, ItemKind
 from supervise.stores.sqlite import Sqlite
 from supervise.stores.supabase.faults import Fault, Kind
-from supervise.stores.supabase.flusher import BATCH, SILENT, TICK, Command, Done, Flusher, Hooks
+from supervise.stores.supabase.flusher import BATCH, EVERYTHING, SILENT, SWEEP, TICK, Command, Done, Flusher, Hooks
 from tests.nouns import NOON
 from tests.stores.nouns import HOST, event, host_status, opened, row, sample
 from tests.stores.supabase.there import There
@@ -67,6 +67,7 @@ def test_rows_events_samples_and_the_host_arrive_and_leave_the_outbox(store: Sql
 def test_a_tick_is_one_call_for_all_rows_where_nothing_else_is_new(store: Sqlite, there: There) -> None:
     one = flusher(store, there)
     commit(store, "sma", "ema")
+    one.tick()
     one.tick()
     there.log.clear()
     commit(store, "sma", "ema", pid=7)
@@ -150,9 +151,38 @@ def test_who_was_forgotten_while_nothing_was_copied_goes_with_the_next_session(t
     there.rows["ghost"] = {"name": "ghost", "epoch": 0, "seq": 1}
     store = opened(tmp_path)
     commit(store, "sma")
-    flusher(store, there).tick()
+    one = flusher(store, there)
+    one.tick()
+    one.tick()
     assert there.rows.keys() == {"sma"}
     store.close()
+
+
+def test_what_fails_beside_the_rows_holds_nothing_up_and_is_told_once(
+    store: Sqlite, there: There, caplog: pytest.LogCaptureFixture
+) -> None:
+    there.broken = {"sweep_silent_hosts", "finish_command"}
+    clock = [0.0]
+    one = flusher(store, there, clock=lambda: clock[0])
+    one.finished.append(Done(4, True, ""))
+    for _ in range(3):
+        clock[0] += SWEEP
+        commit(store, "sma", events=(event(),))
+        assert one.tick() == TICK
+    assert (store.depth(), one.state.why, one.finished) == (0, "", [])
+    assert len(caplog.records) == 2
+
+
+def test_all_rows_are_sent_anew_now_and_then(store: Sqlite, there: There) -> None:
+    clock = [0.0]
+    commit(store, "sma")
+    one = flusher(store, there, clock=lambda: clock[0])
+    one.tick()
+    one.tick()
+    del there.rows["sma"]  # somebody has deleted it there, and nothing tells of that
+    clock[0] += EVERYTHING
+    one.tick()
+    assert there.rows.keys() == {"sma"}
 
 
 # --- While the other side is away -------------------------------------------------------------------------------------
@@ -304,6 +334,7 @@ def test_a_row_that_claims_to_be_of_the_far_future_is_overtaken(store: Sqlite, t
 def test_what_nobody_knows_here_is_not_put_right_for_ever(store: Sqlite, there: There) -> None:
     one = flusher(store, there)
     one.tick()
+    one.tick()
     there.rows["ghost"] = {"name": "ghost", "epoch": 0, "seq": 1}
     there.touched.add("ghost")
     assert one.tick() == TICK
@@ -373,7 +404,7 @@ def test_of_two_with_one_name_the_newer_writes_and_the_other_says_so(tmp_path: P
 def test_a_lock_in_the_table_is_told_once_and_so_is_its_end(store: Sqlite, there: There) -> None:
     told: list[tuple[str, Lock | None]] = []
     commit(store, "sma", "ema")
-    one = flusher(store, there, hooks=Hooks(locked=lambda name, lock: told.append((name, lock))))
+    one = flusher(store, there, hooks=Hooks(locked=lambda name, lock, _: told.append((name, lock))))
     one.tick()
     until = now().wall + timedelta(hours=99)
     lock = {"status": "stopped", "health": 5, "reason": "night", "by": "ada", "until": until.isoformat()}
@@ -393,7 +424,7 @@ def test_a_lock_that_was_known_before_is_not_told_again(store: Sqlite, there: Th
     told: list[str] = []
     commit(store, "sma")
     there.locks["sma"] = {"status": "stopped", "health": 0, "reason": "", "by": "ada", "until": None}
-    one = flusher(store, there, locks=dict(there.locks), hooks=Hooks(locked=lambda name, lock: told.append(name)))
+    one = flusher(store, there, locks=dict(there.locks), hooks=Hooks(locked=lambda name, lock, _: told.append(name)))
     one.tick()
     assert told == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 from supervise.stores.supabase.faults import Fault, Kind
@@ -29,13 +30,21 @@ class There:
     failing: Fault | None = None
     unfit: Callable[[Mapping[str, Any]], bool] = lambda item: False
     lost: bool = False
+    broken: set[str] = field(default_factory=set)
+    """Functions that it does not have."""
+    hangs: Event | None = None
+    """Each call waits for it."""
     log: list[str] = field(default_factory=list)
     closed: int = 0
 
     def call(self, function: str, **arguments: Any) -> Any:
         self.log.append(function)
+        if self.hangs:
+            self.hangs.wait()
         if self.failing:
             raise self.failing
+        if function in self.broken:
+            raise Fault(Kind.REFUSED, f"there is no {function}", code="PGRST202")
         if any(self.unfit(item) for item in arguments.get("rows", ())):
             raise Fault(Kind.UNFIT, "a value is out of range", code="22003")
         answer = getattr(self, function)(**arguments)
@@ -76,6 +85,7 @@ class There:
         gone = self.rows.keys() - set(names)
         for name in gone:
             del self.rows[name]
+        self.touched -= gone
         return {"gone": len(gone)}
 
     def append_events(self, host: str, rows: list[Any]) -> Any:
