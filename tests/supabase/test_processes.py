@@ -44,7 +44,7 @@ def test_a_reconciler_copies_what_it_knows_and_takes_little_memory(ours: Reconci
     print(f"a reconciler with a replica has {memory >> 20} MiB in memory")
     assert memory < MOST
     assert "Supabase" not in ours.command("status", "--user")
-    assert f"{api.url} has all" in ours.command("doctor", "--user")
+    assert f"{api.url} has all" in ours.command("doctor", "--user", "--json")
     ours.stop()
     found = db.execute("select message from host_status").fetchone()
     assert found is not None

@@ -31,11 +31,11 @@ class Fault(SuperviseError):
         self.kind = kind
         self.code = code
         self.retry_after = retry_after
-        super().__init__(shown(text, limit=300))
+        super().__init__(shown(" ".join(text.split()), limit=300))
 
 
-PASSING = frozenset({408, 425, 429})
-"""Statuses that pass, besides all of 5xx."""
+PASSING = frozenset({400, 408, 425, 429})
+"""Statuses that pass, besides all of 5xx. PostgREST answers a bare 400 while its database is killed."""
 CODES: tuple[tuple[str, Kind], ...] = (
     (r"57014|PGRST003", Kind.SLOW),  # a statement, or the wait for a connection, took too long
     (r"PGRST00\d|08...|40001|40P01|53...|57P..|55P03|25006", Kind.AWAY),

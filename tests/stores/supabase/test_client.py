@@ -105,7 +105,7 @@ def test_of_a_key_that_is_repeated_where_the_text_is_cut_nothing_is_left(
     ("status", "kind"),
     [
         *((status, Kind.REFUSED) for status in (301, 401, 403, 404, 405)),
-        *((status, Kind.AWAY) for status in (408, 429, 500, 502, 503, 520)),
+        *((status, Kind.AWAY) for status in (400, 408, 429, 500, 502, 503, 520)),
         *((status, Kind.SLOW) for status in (504, 524)),
         (413, Kind.UNFIT),
     ],
