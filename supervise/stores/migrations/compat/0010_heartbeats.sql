@@ -63,24 +63,41 @@ begin
     revoke all on public.trading_agent_heartbeats from public, anon, authenticated;
     grant select on public.trading_agent_heartbeats to authenticated, service_role, supervise_host;
     grant insert on public.trading_agent_heartbeats to service_role, supervise_host;
+    grant insert (agent_name, timestamp, last_error, status, metadata) on public.supervise_heartbeats to supervise_host;
   else
     for one in select p.polname from pg_catalog.pg_policy p where p.polrelid = here loop
       raise warning 'policy "%" of % was dropped: who may read is a matter of supervise_members now', one, here;
       execute format('drop policy %I on %s', one, here);
     end loop;
     execute format('alter table %s enable row level security', here);
+    execute format('grant insert on %s to supervise_host', here);
   end if;
   execute format('revoke all on %s from public, anon, authenticated', here);
   execute format('grant all on %s to service_role', here);
   execute format('grant select on %s to authenticated, supervise_host', here);
-  execute format('grant insert (agent_name, timestamp, last_error, status, metadata) on %s to supervise_host', here);
   execute format('create policy supervise_members_read on %s for select to authenticated using (%s)', here, member);
   execute format('create policy supervise_host_reads on %s for select to supervise_host
     using (supervise.is_own_agent(agent_name))', here);
   execute format('create policy supervise_host_inserts on %s for insert to supervise_host
     with check (supervise.is_own_agent(agent_name))', here);
 end $$;
-grant usage on all sequences in schema public to service_role, supervise_host;
+
+-- Tables that were made by hand number their rows by a sequence that whoever inserts must be allowed to use.
+do $$
+declare
+  one text;
+begin
+  for one in
+    select pg_get_serial_sequence('public.' || made.tab, 'id') from (values ('agent_status'), ('trading_agent_heartbeats')) made (tab)
+    join pg_catalog.pg_attribute a on a.attrelid = to_regclass('public.' || made.tab) and a.attname = 'id'
+    join pg_catalog.pg_class c on c.oid = a.attrelid and c.relkind = 'r'
+  loop
+    if one is not null then
+      execute format('revoke all on sequence %s from public, anon, authenticated', one);
+      execute format('grant usage on sequence %s to service_role, supervise_host', one);
+    end if;
+  end loop;
+end $$;
 
 do $$
 declare
