@@ -10,9 +10,12 @@ $$;
 revoke all on function supervise.is_own_agent from public, anon, authenticated;
 grant execute on function supervise.is_own_agent to service_role, supervise_host;
 
-create function supervise.heartbeats_instead_of_insert() returns trigger
+create function supervise.heartbeats_instead_of() returns trigger
 language plpgsql set search_path = '' as $$
 begin
+  if tg_op <> 'INSERT' then
+    raise exception 'beats are not changed' using errcode = '42501';
+  end if;
   insert into public.supervise_heartbeats as b (agent_name, timestamp, last_error, status, metadata)
     values (new.agent_name, coalesce(new.timestamp, now()), new.last_error, coalesce(new.status, 'healthy'),
             coalesce(new.metadata, '{}'))
@@ -20,8 +23,8 @@ begin
     into new.id, new.timestamp, new.status, new.metadata, new.created_at;
   return new;
 end $$;
-revoke all on function supervise.heartbeats_instead_of_insert from public, anon, authenticated;
-grant execute on function supervise.heartbeats_instead_of_insert to service_role, supervise_host;
+revoke all on function supervise.heartbeats_instead_of from public, anon, authenticated;
+grant execute on function supervise.heartbeats_instead_of to service_role, supervise_host;
 
 do $$
 declare
@@ -57,8 +60,8 @@ begin
              case when a.status in ('running', 'starting') then 'healthy' when a.status = 'error' then 'error' else 'warning' end,
              jsonb_build_object('host', a.host, 'reason', a.reason, 'message', a.message, 'health', a.health), a.updated_at
       from public.agent_status a;
-    create trigger supervise_insert instead of insert on public.trading_agent_heartbeats
-      for each row execute function supervise.heartbeats_instead_of_insert();
+    create trigger supervise_beats instead of insert or update or delete on public.trading_agent_heartbeats
+      for each row execute function supervise.heartbeats_instead_of();
     here := 'public.supervise_heartbeats';
     revoke all on public.trading_agent_heartbeats from public, anon, authenticated;
     grant select on public.trading_agent_heartbeats to authenticated, service_role, supervise_host;
