@@ -36,7 +36,7 @@ def test_the_same_row_sent_again_does_not_hide_that_somebody_wrote_to_it(api: Ap
 
 def lock(db: Connection, until: str = "now() + interval '1 hour'", status: str = "warning") -> None:
     db.execute(
-        f"update agent_status set lock_status = '{status}', lock_health = 40, lock_reason = 'maintenance',"  # type: ignore[arg-type]
+        f"update agent_status set lock_status = '{status}', lock_health = 40, lock_reason = 'maintenance',"
         f" lock_until = {until} where name = 'sma'"
     )
 

@@ -212,7 +212,8 @@ def test_words_checks_views_triggers_and_references_of_theirs_are_no_obstacle(ma
         insert into agent_status (agent_name) values ('A B'), ('a-b'), ('!!!');
         create table agent_notes (agent int references agent_status (id), note text);
         insert into agent_notes values (1, 'mine');
-        create function touch() returns trigger language plpgsql as $$ begin new.updated_at := now(); return new; end $$;
+        create function touch() returns trigger language plpgsql as
+          $$ begin new.updated_at := now(); return new; end $$;
         create trigger touch before update on agent_status for each row execute function touch();
         """
     )

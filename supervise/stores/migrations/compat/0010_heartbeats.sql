@@ -72,9 +72,9 @@ begin
       raise warning 'policy "%" of % was dropped: who may read is a matter of supervise_members now', one, here;
       execute format('drop policy %I on %s', one, here);
     end loop;
-    execute format('alter table %s enable row level security', here);
     execute format('grant insert on %s to supervise_host', here);
   end if;
+  execute format('alter table %s enable row level security', here);
   execute format('revoke all on %s from public, anon, authenticated', here);
   execute format('grant all on %s to service_role', here);
   execute format('grant select on %s to authenticated, supervise_host', here);
