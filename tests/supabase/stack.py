@@ -34,6 +34,7 @@ CHECKOUT = HERE.parents[1]
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 SETTINGS = {
     "listen_addresses": "",
+    "unix_socket_permissions": "0700",
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",

@@ -88,6 +88,17 @@ def test_a_host_writes_no_locks(api: Api) -> None:
     assert (found["lock_status"], found["lock_until"], found["status"]) == (None, None, "running")
 
 
+def test_a_host_whose_row_was_deleted_is_asked_to_begin_anew_and_nobody_else(api: Api, db: Connection) -> None:
+    ares, zeus = opened(api, "ares"), opened(api, "zeus")
+    report(api, ares, row())
+    report(api, zeus, row(agent_name="EMA"), host="zeus")
+    api.call("agent_status?host=eq.ares", method="DELETE")
+    assert report(api, ares, row(seq=2))["unknown_session"]
+    assert not report(api, zeus, host="zeus")["unknown_session"]
+    report(api, opened(api, "ares"), row(seq=2))
+    assert len(stored(api)) == 2
+
+
 # --- Titles -----------------------------------------------------------------------------------------------------------
 
 
@@ -132,6 +143,7 @@ def test_names_and_titles_of_every_kind_are_kept_as_they_are(api: Api) -> None:
         ({"since": "yesterday or so"}, "22007"),
         ({"restarts": "many"}, "22P02"),
         ({"reason": None}, "23502"),
+        ({"name": None}, "23502"),
         ({"seq": -1}, "23514"),
     ],
 )

@@ -78,6 +78,11 @@ def test_a_host_that_comes_back_is_shown_its_rows_and_wins_by_its_next_report(ap
     assert api.rpc("sweep_silent_hosts") == {"hosts": ["ares"]}
 
 
+def test_realtime_gets_changes_and_not_every_beat(db: Connection) -> None:
+    found = db.execute("select tablename from pg_publication_tables where pubname = 'supabase_realtime'").fetchall()
+    assert found == [{"tablename": "agent_events"}]
+
+
 def test_history_goes_in_batches_and_no_more_of_it_than_is_old(api: Api) -> None:
     old = [event(str(number), at="2020-01-01T00:00:00+00:00") for number in range(5)]
     api.rpc("append_events", host="ares", rows=[*old, event("new")])

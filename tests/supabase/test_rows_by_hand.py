@@ -10,7 +10,8 @@ import pytest
 
 from supervise.errors import StoreError
 from supervise.stores import postgres
-from tests.supabase.conftest import Connection, migrated
+from tests.supabase.__main__ import migrated
+from tests.supabase.conftest import Connection
 from tests.supabase.nouns import event, opened, report, row, stored
 from tests.supabase.stack import Api, Stack
 
