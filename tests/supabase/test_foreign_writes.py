@@ -151,7 +151,7 @@ def test_a_row_that_cannot_be_is_refused_for_good_and_with_it_the_whole_request(
     api: Api, wrong: dict[str, Any], code: str
 ) -> None:
     epoch = opened(api)
-    asked = {"host": "ares", "epoch": epoch, "rows": [row("ema", agent_name="EMA"), row(**wrong)]}
+    asked = {"host": "ares", "epoch": epoch, "rows": [row("ema", agent_name="EMA"), {**row(), **wrong}]}
     status, answer = api.call("rpc/report_status", asked)
     assert (status, answer["code"]) == (400, code)
     assert stored(api) == []
