@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 10
 """Seconds in which a database must answer."""
+WAIT = "10s"
+"""How long a step waits for others who use a table: whoever comes after it waits as well."""
 OTHERS = 7_368_766_597
 """The advisory lock that whoever migrates holds: any number that nobody else uses."""
 
@@ -56,6 +58,7 @@ def migrate(db: Connection, tell: Callable[[Migration], None], notice: Callable[
     """Run what is missing, a transaction for each step; `tell` hears of each, `notice` what the database remarks."""
     db.add_notice_handler(lambda said: notice(said.message_primary or "") if said.severity == "WARNING" else None)
     db.execute("select pg_advisory_lock(%s)", (OTHERS,))
+    db.execute("select set_config('lock_timeout', %s, false)", (WAIT,))
     try:
         for step in missing(steps(), applied(db)):
             with db.transaction():

@@ -10,17 +10,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from supervise.stores import postgres
 from supervise.stores.ledger import TABLES
+from tests.supabase.__main__ import migrated
 from tests.supabase.stack import Api, Stack, missing
 
 REQUIRED = os.environ.get("SUPERVISE_REQUIRE_ALL") == "1"
 Connection = psycopg.Connection[dict[str, Any]]
-
-
-def migrated(url: str) -> None:
-    with postgres.connected(url) as db:
-        postgres.migrate(db, tell=lambda step: None, notice=print)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ const server = http.createServer((request, response) => {
   const key = request.headers.apikey ?? url.searchParams.get("apikey");
   if (!tokens.has(key)) return say(response, 401, { message: key ? "Invalid API key" : "No API key found in request" });
   if (!/^\/rest\/v1(\/|$)/.test(url.pathname)) return say(response, 404, { message: "no Route matched with those values" });
-  const { apikey, host, ...headers } = request.headers;
+  const { apikey, host, connection, ...headers } = request.headers; // `connection` speaks of the hop to us
   const bearer = (headers.authorization ?? "").replace(/^Bearer /i, "");
   if (!bearer || bearer === key) headers.authorization = `Bearer ${tokens.get(key)}`;
   const path = request.url.slice("/rest/v1".length) || "/";

@@ -34,6 +34,7 @@ CHECKOUT = HERE.parents[1]
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 SETTINGS = {
     "listen_addresses": "",
+    "unix_socket_permissions": "0700",
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -207,7 +208,14 @@ class Api:
         return signed({"role": role, "exp": FOR_EVER, **claims}, self.secret)
 
     def call(
-        self, path: str, body: Any = None, *, key: str | None = None, token: str | None = None, method: str = ""
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        token: str | None = None,
+        method: str = "",
+        prefer: str = "",
     ) -> tuple[int, Any]:
         """Status and parsed answer of one request; with the secret key unless told otherwise."""
         headers = {"apikey": key or (self.publishable_key if token else self.secret_key)}
@@ -216,7 +224,7 @@ class Api:
         data = None
         if body is not None:
             data = json.dumps(body).encode()
-            headers |= {"Content-Type": "application/json", "Prefer": "return=representation"}
+            headers |= {"Content-Type": "application/json", "Prefer": f"return=representation,{prefer}".rstrip(",")}
         method = method or ("GET" if data is None else "POST")
         asked = urllib.request.Request(f"{self.url}/rest/v1/{path}", data, headers, method=method)
         try:
@@ -262,8 +270,11 @@ class Stack:
 
     def api(self, name: str) -> Api:
         """A new database under this name with all that stands before it."""
-        url = self.database.create(name)
-        self._prepare(url)
+        self._prepare(self.database.create(name))
+        return self.serve(name)
+
+    def serve(self, name: str) -> Api:
+        """PostgREST and a gateway for a database that is there."""
         api = Api(self.base / name, self.database.url(name, user="authenticator"))
         self._apis.append(api)
         api.start()

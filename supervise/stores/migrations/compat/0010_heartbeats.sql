@@ -10,9 +10,12 @@ $$;
 revoke all on function supervise.is_own_agent from public, anon, authenticated;
 grant execute on function supervise.is_own_agent to service_role, supervise_host;
 
-create function supervise.heartbeats_instead_of_insert() returns trigger
+create function supervise.heartbeats_instead_of() returns trigger
 language plpgsql set search_path = '' as $$
 begin
+  if tg_op <> 'INSERT' then
+    raise exception 'beats are not changed' using errcode = '42501';
+  end if;
   insert into public.supervise_heartbeats as b (agent_name, timestamp, last_error, status, metadata)
     values (new.agent_name, coalesce(new.timestamp, now()), new.last_error, coalesce(new.status, 'healthy'),
             coalesce(new.metadata, '{}'))
@@ -20,8 +23,8 @@ begin
     into new.id, new.timestamp, new.status, new.metadata, new.created_at;
   return new;
 end $$;
-revoke all on function supervise.heartbeats_instead_of_insert from public, anon, authenticated;
-grant execute on function supervise.heartbeats_instead_of_insert to service_role, supervise_host;
+revoke all on function supervise.heartbeats_instead_of from public, anon, authenticated;
+grant execute on function supervise.heartbeats_instead_of to service_role, supervise_host;
 
 do $$
 declare
@@ -57,30 +60,47 @@ begin
              case when a.status in ('running', 'starting') then 'healthy' when a.status = 'error' then 'error' else 'warning' end,
              jsonb_build_object('host', a.host, 'reason', a.reason, 'message', a.message, 'health', a.health), a.updated_at
       from public.agent_status a;
-    create trigger supervise_insert instead of insert on public.trading_agent_heartbeats
-      for each row execute function supervise.heartbeats_instead_of_insert();
+    create trigger supervise_beats instead of insert or update or delete on public.trading_agent_heartbeats
+      for each row execute function supervise.heartbeats_instead_of();
     here := 'public.supervise_heartbeats';
     revoke all on public.trading_agent_heartbeats from public, anon, authenticated;
     grant select on public.trading_agent_heartbeats to authenticated, service_role, supervise_host;
     grant insert on public.trading_agent_heartbeats to service_role, supervise_host;
+    grant insert (agent_name, timestamp, last_error, status, metadata) on public.supervise_heartbeats to supervise_host;
   else
     for one in select p.polname from pg_catalog.pg_policy p where p.polrelid = here loop
       raise warning 'policy "%" of % was dropped: who may read is a matter of supervise_members now', one, here;
       execute format('drop policy %I on %s', one, here);
     end loop;
-    execute format('alter table %s enable row level security', here);
+    execute format('grant insert on %s to supervise_host', here);
   end if;
+  execute format('alter table %s enable row level security', here);
   execute format('revoke all on %s from public, anon, authenticated', here);
   execute format('grant all on %s to service_role', here);
   execute format('grant select on %s to authenticated, supervise_host', here);
-  execute format('grant insert (agent_name, timestamp, last_error, status, metadata) on %s to supervise_host', here);
   execute format('create policy supervise_members_read on %s for select to authenticated using (%s)', here, member);
   execute format('create policy supervise_host_reads on %s for select to supervise_host
     using (supervise.is_own_agent(agent_name))', here);
   execute format('create policy supervise_host_inserts on %s for insert to supervise_host
     with check (supervise.is_own_agent(agent_name))', here);
 end $$;
-grant usage on all sequences in schema public to service_role, supervise_host;
+
+-- Tables that were made by hand number their rows by a sequence that whoever inserts must be allowed to use.
+do $$
+declare
+  one text;
+begin
+  for one in
+    select pg_get_serial_sequence('public.' || made.tab, 'id') from (values ('agent_status'), ('trading_agent_heartbeats')) made (tab)
+    join pg_catalog.pg_attribute a on a.attrelid = to_regclass('public.' || made.tab) and a.attname = 'id'
+    join pg_catalog.pg_class c on c.oid = a.attrelid and c.relkind = 'r'
+  loop
+    if one is not null then
+      execute format('revoke all on sequence %s from public, anon, authenticated', one);
+      execute format('grant usage on sequence %s to service_role, supervise_host', one);
+    end if;
+  end loop;
+end $$;
 
 do $$
 declare

@@ -8,7 +8,7 @@ $$;
 create function supervise.agent_status_before_insert() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  if new.name is null then
+  if new.name is null and new.host = '' then
     new.name := supervise.slug(new.agent_name);
     if exists (select from public.agent_status s where s.host = new.host and s.name = new.name
                and s.agent_name <> new.agent_name) then
@@ -65,6 +65,18 @@ create trigger supervise_insert before insert on public.agent_status
   for each row execute function supervise.agent_status_before_insert();
 create trigger supervise_update before update on public.agent_status
   for each row execute function supervise.agent_status_before_update();
+
+-- A host whose rows somebody else has deleted opens a new session, and sends all of them. `seen_at = now()`: it was the
+-- host itself, who has just given a sign of life in this transaction.
+create function supervise.agent_status_after_delete() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  delete from public.supervise_sessions s
+    where s.seen_at <> now() and s.host in (select gone.host from gone);
+  return null;
+end $$;
+create trigger supervise_delete after delete on public.agent_status referencing old table as gone
+  for each statement execute function supervise.agent_status_after_delete();
 
 -- The name under which an agent is shown: its title, or `Title @host` where another host has that already.
 create function supervise.shown_name(host text, name text, title text) returns text

@@ -55,6 +55,7 @@ begin
                                order by x.name, x.seq desc) as one (r));
   newest := greatest((host_row ->> 'seq')::bigint, (select max(r.seq) from unnest(sent) r));
   perform supervise.make_rows(h, e, sent);
+  perform supervise.rename_rows(h, e, sent);
   update public.agent_status s set
     project = r.project, unit = r.unit, platform = r.platform, phase = r.phase, status = r.status, reason = r.reason,
     message = r.message, since = r.since, observed_status = r.observed_status, observed_reason = r.observed_reason,
@@ -65,7 +66,6 @@ begin
     updated_at = r.updated_at, epoch = e, seq = r.seq
     from unnest(sent) r
     where s.host = h and s.name = r.name and (e, r.seq) > (s.epoch, s.seq);
-  perform supervise.rename_rows(h, e, sent);
   perform supervise.report_host(h, e, host_row);
   return jsonb_build_object(
     'rows', supervise.answer(h, e, sent, newest), 'superseded', false, 'unknown_session', false,
@@ -105,7 +105,8 @@ begin
   end loop;
 end $$;
 
--- Titles that have changed, each by itself, since another host may take one at this moment.
+-- Titles that have changed, each by itself, since another host may take one at this moment. Comes before the new (epoch,
+-- seq): alone it would look like a foreign write.
 create function supervise.rename_rows(h text, e bigint, sent public.agent_status[]) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -114,7 +115,7 @@ declare
 begin
   for found_name, title in
     select r.name, r.agent_name from unnest(sent) r join public.agent_status s on s.host = h and s.name = r.name
-    where (s.epoch, s.seq) = (e, r.seq) and s.agent_name <> r.agent_name
+    where (e, r.seq) > (s.epoch, s.seq) and s.agent_name <> r.agent_name
       and not starts_with(s.agent_name, left(r.agent_name, 150) || ' @' || left(h, 150))
   loop
     begin
@@ -154,11 +155,11 @@ language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_build_object(
       'name', coalesce(r.name, s.name),
       'applied', r.name is not null and s.name is not null and (s.epoch, s.seq) = (e, r.seq),
-      'row', case when s.foreign_write then s.content end,
+      'row', case when s.foreign_write then to_jsonb(s.whole) end,
       'lock', s.lock) order by coalesce(r.name, s.name)), '[]')
   from unnest(sent) r
   full join (
-    select a.name, a.epoch, a.seq, to_jsonb(a) as content,
+    select a.name, a.epoch, a.seq, a as whole,
       a.overwritten_at is not null or coalesce((a.epoch, a.seq) > (e, newest), false) as foreign_write,
       case when a.lock_status is not null then jsonb_build_object(
         'status', a.lock_status, 'health', a.lock_health, 'reason', a.lock_reason, 'by', a.lock_by,

@@ -1,0 +1,94 @@
+"""Events and samples arrive once, however often they are sent; hosts that fall silent are not known any more."""
+
+from __future__ import annotations
+
+from tests.supabase.conftest import Connection
+from tests.supabase.nouns import event, opened, report, row, sample, stored
+from tests.supabase.stack import Api
+
+HOST_ROW = {
+    "platform": "systemd",
+    "version": "1.0",
+    "boot": "b",
+    "started_at": None,
+    "agents": 2,
+    "message": "fine",
+    "seq": 4,
+    "updated_at": "2026-01-01T00:00:00+00:00",
+}
+
+
+def test_an_event_that_is_sent_twice_is_there_once(api: Api) -> None:
+    assert api.rpc("append_events", host="ares", rows=[event("1"), event("2")]) == {"taken": 2}
+    assert api.rpc("append_events", host="ares", rows=[event("2"), event("3")]) == {"taken": 1}
+    _, found = api.call("agent_events?select=id,host,before,after&order=id")
+    assert found == [{"id": one, "host": "ares", "before": "running", "after": "error"} for one in "123"]
+
+
+def test_a_sample_that_is_sent_twice_is_there_once(api: Api) -> None:
+    assert api.rpc("append_samples", host="ares", rows=[sample(), sample(minutes=5)]) == {"taken": 2}
+    assert api.rpc("append_samples", host="ares", rows=[sample(minutes=5), sample(minutes=10)]) == {"taken": 1}
+    _, found = api.call("agent_samples?select=name,host")
+    assert found == [{"name": "sma", "host": "ares"}] * 3
+
+
+def test_a_report_says_how_the_host_is(api: Api) -> None:
+    epoch = opened(api)
+    report(api, epoch, host_row=HOST_ROW)
+    report(api, epoch, host_row={**HOST_ROW, "seq": 3, "message": "old"})
+    report(api, epoch, host_row={**HOST_ROW, "seq": 5, "agents": 3})
+    _, found = api.call("host_status")
+    assert [(one["host"], one["agents"], one["message"], one["seq"], one["epoch"]) for one in found] == [
+        ("ares", 3, "fine", 5, epoch)
+    ]
+
+
+def silent(db: Connection, host: str, seconds: int = 61) -> None:
+    db.execute(
+        "update supervise_sessions set seen_at = now() - make_interval(secs => %s) where host = %s", (seconds, host)
+    )
+
+
+def test_rows_of_a_host_that_fell_silent_are_not_known_any_more(api: Api, db: Connection) -> None:
+    report(api, opened(api, "ares"), row(seq=1))
+    report(api, opened(api, "zeus"), row("ema", 1, agent_name="EMA"), host="zeus")
+    silent(db, "ares")
+    silent(db, "zeus", 55)
+    assert api.rpc("sweep_silent_hosts") == {"hosts": ["ares"]}
+    assert api.rpc("sweep_silent_hosts") == {"hosts": []}
+    ares, zeus = stored(api)
+    assert (ares["status"], ares["reason"], ares["health"]) == ("unknown", "HostSilent", 0)
+    assert (ares["observed_status"], ares["observed_reason"]) == ("running", "AsWanted")
+    assert "last heard of at" in ares["message"]
+    assert zeus["status"] == "running"
+    _, events = api.call("agent_events?select=host,name,kind,reason,by")
+    assert events == [{"host": "ares", "name": "", "kind": "host", "reason": "HostSilent", "by": "supervise"}]
+
+
+def test_a_host_that_comes_back_is_shown_its_rows_and_wins_by_its_next_report(api: Api, db: Connection) -> None:
+    epoch = opened(api)
+    report(api, epoch, row(seq=1), row("ema", 2, agent_name="EMA"))
+    silent(db, "ares")
+    api.rpc("sweep_silent_hosts")
+    told = report(api, epoch)["rows"]
+    assert [(one["name"], one["row"]["reason"]) for one in told] == [("ema", "HostSilent"), ("sma", "HostSilent")]
+    report(api, epoch, row(seq=3), row("ema", 4, agent_name="EMA"))
+    assert {one["status"] for one in stored(api)} == {"running"}
+    silent(db, "ares")
+    assert api.rpc("sweep_silent_hosts") == {"hosts": ["ares"]}
+
+
+def test_realtime_gets_changes_and_not_every_beat(db: Connection) -> None:
+    found = db.execute("select tablename from pg_publication_tables where pubname = 'supabase_realtime'").fetchall()
+    assert found == [{"tablename": "agent_events"}]
+
+
+def test_history_goes_in_batches_and_no_more_of_it_than_is_old(api: Api) -> None:
+    old = [event(str(number), at="2020-01-01T00:00:00+00:00") for number in range(5)]
+    api.rpc("append_events", host="ares", rows=[*old, event("new")])
+    api.rpc("append_samples", host="ares", rows=[sample(at="2020-01-01T00:00:00+00:00"), sample(minutes=1)])
+    cut = {"events_before": "2026-01-01T00:00:00+00:00", "samples_before": "2026-01-01T00:00:00+00:00"}
+    assert api.rpc("prune_history", **cut, most=3) == {"events": 3, "samples": 1}
+    assert api.rpc("prune_history", **cut, most=3) == {"events": 2, "samples": 0}
+    assert api.call("agent_events?select=id")[1] == [{"id": "new"}]
+    assert len(api.call("agent_samples?select=name")[1]) == 1
