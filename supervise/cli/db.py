@@ -23,8 +23,12 @@ DAYS = 90
 def command() -> None:
     """Look after the tables in Supabase.
 
-    All of it needs the database itself: SUPABASE_DB_URL, or --url-file. Hosts write through the API, without it.
+    All of it but `retry` needs the database itself: SUPABASE_DB_URL, or --url-file. Hosts write through the API and need
+    none of this.
     """
+
+
+command.add_command(retry)
 
 
 @command.command("migrate")
