@@ -11,8 +11,7 @@ from typing import TextIO
 
 import click
 
-from supervise.cli.db_retry import retry
-from supervise.cli.options import json_option
+from supervise.cli.options import json_option, user_option
 from supervise.cli.shared_database import SECRET, shared_database, url_option
 
 HOST = click.option("--host", metavar="HOST", help="Whose agent, where several hosts have one of that name.")
@@ -23,12 +22,22 @@ DAYS = 90
 def command() -> None:
     """Look after the tables in Supabase.
 
-    All of it but `retry` needs the database itself: SUPABASE_DB_URL, or --url-file. Hosts write through the API and need
-    none of this.
+    All but `retry` needs the database itself: SUPABASE_DB_URL, or --url-file. Hosts write through the API, without it.
     """
 
 
-command.add_command(retry)
+@command.command("retry")
+@user_option
+def retry(as_user: bool) -> None:
+    """Send once more what these tables have refused.
+
+    It was set aside, so that it holds nothing else up; `supervise doctor` says what that is and why.
+    """
+    from supervise.cli.reconciler import asked
+    from supervise.text import counted
+
+    count = int(asked(as_user, "replica-retry"))
+    click.echo(f"✓ {counted(count, 'item')} will be sent again" if count else "nothing was refused")
 
 
 @command.command("migrate")

@@ -26,7 +26,7 @@ from supervise.stores.supabase.client import Client
 from supervise.stores.supabase.flusher import TICK, Flusher
 from supervise.stores.supabase.keys import Access
 from tests.stores.nouns import row
-from tests.supabase.conftest import migrated
+from tests.supabase.__main__ import migrated
 from tests.supabase.stack import Api, Stack
 
 T = TypeVar("T")

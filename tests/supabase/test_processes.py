@@ -66,6 +66,23 @@ def test_an_outage_is_told_where_people_look_and_so_is_its_end(ours: Reconciler,
     ours.stop()
 
 
+def test_what_was_refused_is_told_and_sent_again_on_demand(ours: Reconciler, api: Api, db: Connection) -> None:
+    ours.install(SupabaseTarget(api.url, key_file(ours, api.secret_key)))
+    db.execute("alter table agent_status add constraint nobody check (name <> 'sma') not valid")
+    try:
+        ours.start()
+        eventually(lambda: "1 row refused and set aside" in ours.command("status", "--user"), "status says it")
+        told = ours.command("doctor", "--user")
+        assert "a row of sma" in told
+        assert "23514" in told
+    finally:
+        db.execute("alter table agent_status drop constraint nobody")
+    assert ours.command("db", "retry", "--user") == "✓ 1 item will be sent again\n"
+    eventually(lambda: len(stored(api)) == 2, "it has arrived")
+    assert ours.command("db", "retry", "--user") == "nothing was refused\n"
+    ours.stop()
+
+
 # --- Keys -------------------------------------------------------------------------------------------------------------
 
 SECRET = "sb_secret_Planted_{}_KqYw7vT2xR9"
