@@ -30,6 +30,7 @@ from supervise.stores.supabase.faults import Fault, Kind
 from tests.install.machine import Machine
 from tests.nouns import alive, places_in, row, spec
 from tests.reconcile.rig import HOST, in_a_loop, manifest_of, until
+from tests.stores.nouns import event
 from tests.stores.supabase.there import There
 
 TARGET = SupabaseTarget("https://x.supabase.co")
@@ -143,6 +144,33 @@ async def test_a_key_that_is_missing_is_a_trouble_in_words_and_no_end(places: Pl
         assert trouble in daemon.host_status(clock.now()).message
         (places.state.parent / "SUPABASE_SECRET_KEY").write_text("sb_secret_PlantedPlanted")
         await until(lambda: daemon.replicating.troubles() == [])
+
+
+@in_a_loop
+async def test_events_of_before_it_was_looked_for_are_kept_where_it_was_there_before(
+    places: Places, there: There
+) -> None:
+    async with running(places, installed()) as daemon:
+        await until(lambda: there.epoch)
+        await commit(daemon)
+    async with running(places, installed()) as daemon:
+        daemon.reconciler.tell(event("early"))
+        await until(lambda: "early" in there.events)
+
+
+@in_a_loop
+async def test_what_waits_for_too_long_is_not_sent_any_more(places: Places, there: There) -> None:
+    there.failing = Fault(Kind.AWAY, "connection refused")
+    async with running(places, installed()) as daemon:
+        await until(lambda: daemon.replicating.troubles())
+        now = clock.now()
+        old, new = event("old", at=now.wall - timedelta(days=8)), event("new", at=now.wall)
+        await daemon.writer.commit(Change(events=(old, new)))
+        await daemon._prune(now)
+        there.failing = None
+        daemon.replicating.wake()
+        await until(lambda: there.events)
+        assert (list(there.events), (daemon.replicating.info() or {})["dropped"]) == (["new"], 1)
 
 
 @in_a_loop

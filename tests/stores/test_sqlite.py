@@ -506,3 +506,30 @@ def test_what_cannot_be_read_any_more_does_not_hold_the_others_up(tmp_path: Path
     ((kind, id_, why),) = by_hand(tmp_path, "select kind, event, error from dead_letters")
     assert (kind, id_) == ("event", "1")
     assert "party" in why
+
+
+def test_rows_are_found_among_a_million_events_without_a_look_at_them(tmp_path: Path, replicated: Sqlite) -> None:
+    for kind, index in (("row", "outbox_of_rows"), ("event", "PRIMARY KEY")):
+        sql = f"explain query plan select * from outbox where host = 'ares' and kind = '{kind}' order by id limit 500"
+        (step,) = by_hand(tmp_path, sql)
+        assert index in step[-1]
+
+
+def test_a_store_that_keeps_nothing_for_a_replica_any_more_lets_go_of_what_waited(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.replicate(True)
+    commit(store, row(), events=(event(),))
+    store.close()
+    again = opened(tmp_path)
+    commit(again, row("ema"))
+    assert again.depth() == 3
+    again.replicate(False)
+    assert again.depth() == 0
+    again.close()
+
+
+def test_only_rows_that_are_there_are_sent_anew(replicated: Sqlite) -> None:
+    commit(replicated, row(), row("ema"))
+    replicated.acknowledge([one.id for one in replicated.pending(9)])
+    assert replicated.resend(["sma", "nobody"]) == 1
+    assert [one.name for one in replicated.pending(9)] == ["sma"]

@@ -244,6 +244,18 @@ def test_a_renamed_agent_keeps_its_title_there(ares: Host, api: Api) -> None:
     assert [(one["name"], one["agent_name"]) for one in stored(api)] == [("new", "Scanner")]
 
 
+def test_agents_that_are_no_more_go_of_their_host_alone(ares: Host, api: Api, tmp_path: Path) -> None:
+    hera = Host(tmp_path / "hera", api, host="hera")
+    ares.commit("sma", "old")
+    hera.commit("old", title="Hera's")
+    ares.tick()
+    hera.tick()
+    ares.commit("sma", forget=("old",))
+    ares.tick()
+    assert [(one["host"], one["name"]) for one in stored(api)] == [("ares", "sma"), ("hera", "old")]
+    hera.close()
+
+
 def test_a_front_end_of_somebody_elses_reads_its_own_table(ares: Host, api: Api, db: Connection) -> None:
     db.execute("create table if not exists front (label text primary key, state text, score int, seen timestamptz)")
     db.execute("grant all on front to service_role; notify pgrst, 'reload schema'")

@@ -22,6 +22,7 @@ RPC: dict[str, dict[str, Any]] = {
     "request_command": {"host": "ares", "name": "sma", "kind": "stop"},
     "prune_history": {"events_before": "2026-01-01", "samples_before": "2026-01-01"},
     "sweep_silent_hosts": {},
+    "retain_agents": {"host": "ares", "epoch": 1, "names": []},
 }
 READABLE = ("agent_status", "agent_events", "agent_samples", "host_status", "agent_health_latest")
 

@@ -32,7 +32,11 @@ class Client:
     def __init__(self, access: Access, *, connect: float = CONNECT, read: float = READ, whole: float = WHOLE) -> None:
         self._access = access
         self._http = _http(connect, read, whole)
-        self._client = _client(access, self._http)
+        try:
+            self._client = _client(access, self._http)
+        except Fault:
+            self._http.close()
+            raise
         self._host = self._client.rest_url.host or "nowhere"
 
     def close(self) -> None:
@@ -88,7 +92,7 @@ class Client:
         details = f": {error.details}" if is_ours and isinstance(error.details, str) else ""
         words = said + details if is_ours or self._http.kind.startswith("application/json") else ""
         said = self._access.hide(words)  # before it is cut: half a key is no key any more, and still half a secret
-        return of_answer(status, self._access.hide(code) if is_ours else "", said, retry_after=_seconds(wish))
+        return of_answer(status, self._access.hide(code)[:16] if is_ours else "", said, retry_after=_seconds(wish))
 
 
 def _http(connect: float, read: float, whole: float) -> Any:

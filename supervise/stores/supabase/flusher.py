@@ -7,6 +7,7 @@ all rows, and one each for events and samples that wait. While the other side is
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,8 @@ MOST_COMMANDS = 10
 SILENT = 150.0
 """After so many seconds without a word another writer of our rows is gone: each writes once a minute at least."""
 STORE_RETRY = 1.0
+COUNT = 1.0
+"""Seconds between two counts of what waits, while much of it is sent."""
 LETTERS = 3
 
 log = logging.getLogger(__name__)
@@ -160,6 +163,7 @@ class Flusher:
         self._failures = 0
         self._retained = False
         """Whether rows of agents that are no more have gone in this session."""
+        self._counted = self._corrected = -math.inf
         self._swept: float | None = None
         self._all_sent = 0.0
         self._other: tuple[object, float] | None = None
@@ -169,7 +173,8 @@ class Flusher:
         """Exchange what there is; gives the seconds until the next tick. Raises nothing."""
         try:
             more = self._exchange()
-            self._count()
+            if not more or self._clock() - self._counted >= COUNT:
+                self._count()
         except StoreError:  # told where the store is written
             return STORE_RETRY
         except Fault as fault:
@@ -282,20 +287,25 @@ class Flusher:
         return again
 
     def _correct(self, report: Report) -> bool:
-        """What somebody else has written over ours is written anew; whether there is any."""
+        """What somebody else has written over ours is written anew; whether at once, which is once in a tick: whoever
+        writes there again and again must not have us run after them."""
         beyond = sorted(
             one.name for one in report.answers if one.number and one.number > (self._epoch or 0, self._seq())
         )
         if beyond:
             log.warning("somebody claims to be newer than we are about %s; a new epoch begins", _some(beyond))
             self._epoch = None
-            return True
+            return self._may_hurry()
         names = [one.name for one in report.answers if one.foreign]
         corrected = self._ask(lambda store: store.resend(names)) if names else 0
         if corrected:
             log.warning("somebody else has written to the rows of %s; they are put right", _some(names))
             self.state = replace(self.state, corrected=self.state.corrected + corrected)
-        return corrected > 0
+        return corrected > 0 and self._may_hurry()
+
+    def _may_hurry(self) -> bool:
+        before, self._corrected = self._corrected, self._clock()
+        return self._corrected - before >= TICK
 
     def _seq(self) -> int:
         return self._ask(lambda store: store.seq)
@@ -441,6 +451,7 @@ class Flusher:
             return {"behind": store.depth(), "dead": store.dead(), "letters": letters, "dropped": store.dropped}
 
         self.state = replace(self.state, **self._ask(counted))
+        self._counted = self._clock()
 
     def _took(self, kind: ItemKind, count: int) -> None:
         sent = {**self.state.sent, kind.value: self.state.sent.get(kind.value, 0) + count}

@@ -48,7 +48,7 @@ class Report:
 
 def row_json(row: StatusRow, seq: int) -> Json:
     """Locks stand in the table for whoever made them there; a host writes none."""
-    return _numbers({**row_values(row), **dict.fromkeys(LOCK), "seq": seq})
+    return finite({**row_values(row), **dict.fromkeys(LOCK), "seq": seq})
 
 
 def event_json(event: Event) -> Json:
@@ -56,14 +56,14 @@ def event_json(event: Event) -> Json:
 
 
 def sample_json(sample: Sample) -> Json:
-    return _numbers(sample_values(sample))
+    return finite(sample_values(sample))
 
 
 def host_json(status: HostStatus, seq: int) -> Json:
     return {**host_values(status), "seq": seq}
 
 
-def _numbers(values: Json) -> Json:
+def finite(values: Json) -> Json:
     """JSON knows no NaN and no infinity."""
     return {
         column: None if isinstance(value, float) and not math.isfinite(value) else value

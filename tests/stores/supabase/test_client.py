@@ -181,6 +181,13 @@ def test_a_name_that_nobody_knows_passes() -> None:
     client.close()
 
 
+def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "supabase", None)
+    with pytest.raises(Fault, match=r"pip install 'supervise-agents\[supabase\]'") as found:
+        Client(Access("https://x.supabase.co", SECRET, SECRET))
+    assert found.value.kind is Kind.REFUSED
+
+
 def test_what_is_no_address_is_refused() -> None:
     with pytest.raises(Fault, match="client cannot be made"):
         Client(Access("ftp://x", SECRET, SECRET))

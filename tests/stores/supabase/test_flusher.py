@@ -331,6 +331,21 @@ def test_a_row_that_claims_to_be_of_the_far_future_is_overtaken(store: Sqlite, t
     assert store.depth() == 0
 
 
+def test_whoever_writes_there_again_and_again_is_not_run_after(store: Sqlite, there: There) -> None:
+    clock = [0.0]
+    commit(store, "sma")
+    one = flusher(store, there, clock=lambda: clock[0])
+    one.tick()
+    waits = []
+    for _ in range(6):
+        there.overwrite("sma", health=1)
+        waits.append(one.tick())
+        clock[0] += 0.1
+    assert waits == [0.0, *[TICK] * 5]
+    one.tick()
+    assert there.rows["sma"]["health"] == 100
+
+
 def test_what_nobody_knows_here_is_not_put_right_for_ever(store: Sqlite, there: There) -> None:
     one = flusher(store, there)
     one.tick()
