@@ -367,10 +367,10 @@ class Sqlite:
     def pending(self, limit: int, kind: ItemKind | None = None) -> Sequence[OutboxItem]:
         """Of one kind, or rows first: a row says how an agent is, an event how it was. What cannot be read becomes a
         dead letter."""
-        sql = f"{WAITING} and kind = '{kind.value}' order by id" if kind else f"{WAITING} order by kind <> 'row', id"
+        which = f"and kind = '{kind.value}' order by id" if kind else "order by kind <> 'row', id"
         items = []
         with self._transaction("read"):
-            for found in self._db.execute(f"{sql} limit ?", (self._host, max(0, limit))).fetchall():
+            for found in self._db.execute(f"{WAITING} {which} limit ?", (self._host, max(0, limit))).fetchall():
                 try:
                     content = self._content(found)
                 except UNREADABLE as error:
