@@ -48,7 +48,7 @@ def test_every_exit_code_is_listed() -> None:
     assert [int(part.split()[0]) for part in codes[1].split("·")] == [code.value for code in ExitCode]
 
 
-@pytest.mark.parametrize("script", sorted(set(re.findall(r"scripts/(\w+)", text()))))
+@pytest.mark.parametrize("script", sorted(set(re.findall(r"scripts/([\w-]+)", text()))))
 def test_every_script_it_names_is_there(script: str) -> None:
     assert (ROOT / "scripts" / script).is_file()
 
