@@ -99,6 +99,15 @@ def test_a_host_whose_row_was_deleted_is_asked_to_begin_anew_and_nobody_else(api
     assert len(stored(api)) == 2
 
 
+def test_a_host_that_deletes_a_row_of_its_own_goes_on(api: Api, db: Connection) -> None:
+    epoch = opened(api)
+    report(api, epoch, row())
+    with db.transaction():
+        db.execute("select supervise.seen('ares', %s)", (epoch,))
+        db.execute("delete from agent_status")
+    assert not report(api, epoch)["unknown_session"]
+
+
 # --- Titles -----------------------------------------------------------------------------------------------------------
 
 

@@ -35,8 +35,8 @@ def test_a_sample_that_is_sent_twice_is_there_once(api: Api) -> None:
 def test_a_report_says_how_the_host_is(api: Api) -> None:
     epoch = opened(api)
     report(api, epoch, host_row=HOST_ROW)
-    report(api, epoch, host_row={**HOST_ROW, "seq": 3, "message": "old"})
     report(api, epoch, host_row={**HOST_ROW, "seq": 5, "agents": 3})
+    report(api, epoch, host_row={**HOST_ROW, "seq": 3, "message": "old"})
     _, found = api.call("host_status")
     assert [(one["host"], one["agents"], one["message"], one["seq"], one["epoch"]) for one in found] == [
         ("ares", 3, "fine", 5, epoch)
