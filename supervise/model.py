@@ -881,6 +881,8 @@ class HostFacts:
     """Whether there is a reconciler to carry actions out; a command only looks."""
     asks: bool = False
     """Whether somebody asks the agents' probes."""
+    forgets: bool = False
+    """Whether what is decided now cannot be written down."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def _decoder(kind: Any) -> Decoder[Any]:
 
 
 def _of_text(kind: type, said: Any) -> Any:
-    """What the library knows nothing of."""
+    """What the library knows nothing of; by NotImplementedError it is told that we do not either."""
     if kind is Path:
         return Path(said)
     raise NotImplementedError(kind)

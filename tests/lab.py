@@ -280,7 +280,13 @@ def _remove_cgroup(group: Path) -> None:
             continue
 
 
+def end_in_order() -> None:
+    """Whoever ends this process ends its labs with it, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
 def main() -> int:
+    end_in_order()
     with Lab() as lab:
         return subprocess.run([*lab._enter(None), *(sys.argv[1:] or ["/bin/bash", "-l"])], check=False).returncode
 

@@ -38,6 +38,8 @@ EVENTS = "supervise/decide/events.py"
 PROBES = "supervise/decide/probes.py"
 NETWORK = "supervise/decide/network.py"
 WATCH = "supervise/platforms/systemd/watch.py"
+PLATFORM = "supervise/platforms/systemd/platform.py"
+FOLLOWING = "supervise/reconcile/following.py"
 AGENDA = "supervise/reconcile/agenda.py"
 METER = "supervise/observe/usage.py"
 REVISION = "supervise/observe/revision.py"
@@ -49,6 +51,8 @@ TCP = "supervise/probes/tcp.py"
 REACHING = "supervise/probes/reaching.py"
 TESTS = {
     WATCH: "tests/platforms/systemd/test_watch.py",
+    PLATFORM: "tests/platforms/systemd/test_watch.py",
+    FOLLOWING: "tests/reconcile/test_following.py",
     AGENDA: "tests/reconcile/test_agenda.py",
     METER: "tests/observe/test_usage.py",
     REVISION: "tests/observe/test_revision.py",
@@ -59,6 +63,7 @@ TESTS = {
 """The tests that must notice; of all else those of the heart."""
 
 MUTATIONS = (
+    Mutation(HEART, "copied or SHOWN(last) == SHOWN(row)", "copied"),
     Mutation(HEART, "UNSEEN = timedelta(seconds=5)", "UNSEEN = timedelta(seconds=6)"),
     Mutation(SIGNS, "COARSE = timedelta(seconds=5)", "COARSE = timedelta(seconds=6)"),
     Mutation(HEART, "MASS = 0.3", "MASS = 0.4"),
@@ -93,11 +98,12 @@ MUTATIONS = (
     Mutation(HEART, "stopped_with=other", "stopped_with=None"),
     Mutation(HEART, "return min(max(moment, last.since) if last else moment, now.wall)", "return moment"),
     Mutation(HEART, "(last.restarts if last else 0)", "0"),
-    Mutation(HEART, "and last.past.counted != last.incarnation", ""),
+    Mutation(HEART, "last.restarts + told", "last.restarts"),
     Mutation(HEART, "since=known.since if known else", "since=last.since if last else"),
     Mutation(HEART, "row, () if known else (", "row, ("),
     Mutation(HEART, "if moment > now]", "if moment >= now]"),
     Mutation(HEART, "case.now.wall - (case.now.monotonic - sign)", "case.now.wall + (case.now.monotonic - sign)"),
+    Mutation(JUDGE, "case.host.forgets or ", ""),
     Mutation(JUDGE, "DOWN = (Phase.ABSENT, Phase.INACTIVE, Phase.FAILED)", "DOWN = (Phase.ABSENT, Phase.INACTIVE)"),
     Mutation(JUDGE, "UP = (Phase.ACTIVE, Phase.RESTARTING)", "UP = (Phase.ACTIVE,)"),
     Mutation(JUDGE, "TOGETHER = timedelta(seconds=5)", "TOGETHER = timedelta(seconds=6)"),
@@ -202,8 +208,9 @@ MUTATIONS = (
     Mutation(EVENTS, "in OWN_WORDS or well_again", "in OWN_WORDS"),
     Mutation(WATCH, "        reading.late.pop(unit, None)\n", ""),
     Mutation(WATCH, ", **reading.signalled.get(unit, {})", ""),
-    Mutation(WATCH, " and unit not in self.known", ""),
-    Mutation(WATCH, "(self.units is None or unit in self.units)", "True"),
+    Mutation(WATCH, " if unit not in one.known", ""),
+    Mutation(PLATFORM, "names is not None or ", ""),
+    Mutation(FOLLOWING, " or self._answered >= mine", ""),
     Mutation(HEART, "past = network.patient(past, spec, over, now)", "pass"),
     Mutation(HEART, "return silent or network.spares(verdict.reason, case.past, cut)", "return silent"),
     Mutation(REMEDY, "unit.phase is Phase.ACTIVE and case.seen.ready is not None", "case.seen.ready is not None"),

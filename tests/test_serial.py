@@ -57,3 +57,8 @@ def test_what_cannot_be_read_is_a_value_error_that_says_where(text: str, why: st
     kind: Any = Noun if text[:1] != "[" else Any
     with pytest.raises(ValueError, match=why):
         serial.of_json(kind, text)
+
+
+def test_a_kind_that_nobody_can_read_is_a_mistake_of_ours_and_no_damaged_text() -> None:
+    with pytest.raises(NotImplementedError):
+        serial.of_plain(complex, "1+2j")

@@ -16,12 +16,12 @@ from typing import Any
 
 from supervise.decide import network
 from supervise.decide.events import (
-    death_beside_copy,
     host_event,
     restart_event,
     status_event,
     told_of_host,
     unseen_death,
+    untold_death,
 )
 from supervise.decide.health import FULL, USUAL, score
 from supervise.decide.judge import (
@@ -369,12 +369,14 @@ def _events(last: StatusRow | None, row: StatusRow, case: Case, unit: UnitState 
 
 
 def _deaths_beside(last: StatusRow, row: StatusRow, unit: UnitState, case: Case, at: datetime) -> tuple[Event, ...]:
-    """A death of which the change of status tells nothing: it was over before anybody looked, or a copy is told of."""
+    """A death of which the change of status tells nothing: it was over before anybody looked, a copy is told of, or it
+    was dead before, and nobody has seen the life in between."""
     if _died_unseen(last, row, unit, case):
         return (unseen_death(last, row, unit, at=_before(unit.left_active, last, at)),)
     counted = last.boot == row.boot and row.past.counted not in (None, last.past.counted)
-    if counted and row.observed_reason is Reason.HIDDEN_PROCESS:
-        return (death_beside_copy(last, row, unit, at=_before(unit.ended_at, last, at)),)
+    copied = row.observed_reason is Reason.HIDDEN_PROCESS
+    if counted and (copied or SHOWN(last) == SHOWN(row)):
+        return (untold_death(last, row, unit, at=_before(unit.ended_at, last, at), copied=copied),)
     return ()
 
 
@@ -387,7 +389,8 @@ def _died_unseen(last: StatusRow, row: StatusRow, unit: UnitState, case: Case) -
     """Whether its manager has begun a new life of it, and nobody has seen the one before end."""
     if not _lives_anew(last, row, case):
         return False
-    return unit.restarts > last.restarts and last.past.counted != last.incarnation
+    told = last.past.counted == last.incarnation  # of the death that led to the first of these restarts
+    return unit.restarts > last.restarts + told
 
 
 def _restarted_unseen(last: StatusRow, row: StatusRow, unit: UnitState, case: Case) -> bool:

@@ -61,10 +61,10 @@ def unseen_death(last: StatusRow, row: StatusRow, unit: UnitState, *, at: dateti
     return _death(last, row, unit, Reason.CRASHED, message, at)
 
 
-def death_beside_copy(last: StatusRow, row: StatusRow, unit: UnitState, *, at: datetime) -> Event:
-    """Of a death while a copy runs outside of the unit, which is all that the status tells of."""
+def untold_death(last: StatusRow, row: StatusRow, unit: UnitState, *, at: datetime, copied: bool) -> Event:
+    """Of a death of which the status tells nothing: it is what it was, or (`copied`) tells of a copy that runs on."""
     reason = Reason.EXITED if unit.cause is Cause.CLEAN else Reason.CRASHED
-    return _death(last, row, unit, reason, f"It {ending(unit)}; a copy of it runs on.", at)
+    return _death(last, row, unit, reason, f"It {ending(unit)}{'; a copy of it runs on' if copied else ''}.", at)
 
 
 def _death(last: StatusRow, row: StatusRow, unit: UnitState, reason: Reason, message: str, at: datetime) -> Event:

@@ -284,8 +284,10 @@ def _given_up(case: Case, unit: UnitState) -> Verdict | None:
 
 
 def _crash_looping(case: Case, unit: UnitState) -> Verdict | None:
+    """Not while nothing can be written down: of a stop that is forgotten a person seems to be the author, and it is not
+    tried again."""
     loop = case.spec.restart.loop
-    if case.spec.quarantine is None or not is_looping(case.spec, case.past):
+    if case.spec.quarantine is None or case.host.forgets or not is_looping(case.spec, case.past):
         return None
     if loop is None or (case.past.half_open and len(case.past.deaths) < loop.count):
         text = "It died again after it was tried once more; it is stopped, to be tried later."

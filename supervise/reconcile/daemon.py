@@ -365,6 +365,7 @@ class Daemon:
     def _tell_of_store(self) -> None:
         """Once when it cannot be written any more, and once when it can again."""
         before, self._trouble = self._trouble, self.writer.trouble
+        self.reconciler.take_memory(lasts=self._trouble is None)
         if self._trouble and not before:
             log.error("%s; until that works again all is kept in memory", self._trouble.why)
         elif before and not self._trouble:

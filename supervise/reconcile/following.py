@@ -19,6 +19,8 @@ from supervise.platforms.systemd.platform import Systemd
 from supervise.reconcile.reconciler import Reconciler
 
 log = logging.getLogger(__name__)
+PATIENCE = 60.0
+"""Seconds for an answer about all: as long as none comes, no signal is taken either."""
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0
 """Seconds between two tries to connect."""
 SOONEST_PING = timedelta(seconds=1)
@@ -43,9 +45,11 @@ class Following:
         self._connect = connect
         self._reconciler = reconciler
         self._asked_at: dict[str, timedelta] = {}
-        self._snapshots = 0
-        """How many are being taken now."""
-        self._meanwhile: list[UnitState] = []
+        self._turn = asyncio.Lock()
+        self._wanted = self._answered = 0
+        """How often everything was to be asked, and up to which of these times it has been."""
+        self._meanwhile: list[UnitState] | None = None
+        """What was signalled while a snapshot is being taken; None while none is."""
 
     async def run(self) -> None:
         wait = FIRST_WAIT
@@ -86,19 +90,25 @@ class Following:
         return state.phase is Phase.INACTIVE and bool(spec and any(one.unit in foreign for one in spec.depends_on))
 
     def _take(self, state: UnitState) -> None:
-        if self._snapshots:
+        if self._meanwhile is not None:
             self._meanwhile.append(state)
         else:
             self._reconciler.run_pass(self._reconciler.take_state(state))
 
     async def resync(self) -> None:
-        """Ask for everything anew, and decide about everyone."""
-        if self.platform is None:
-            return
-        await self._take_snapshot(self.platform)
-        await self.look_at_requirements()
-        self._reconciler.run_pass()
-        self.seen.set()
+        """Ask for everything anew, and decide about everyone. One question at a time: the answer to an older one must
+        not come last. All who wanted it before it was put share one."""
+        self._wanted += 1
+        mine = self._wanted
+        async with self._turn:
+            if self.platform is None or self._answered >= mine:
+                return
+            put = self._wanted
+            await self._take_snapshot(self.platform)
+            self._answered = put
+            await self.look_at_requirements()
+            self._reconciler.run_pass()
+            self.seen.set()
 
     async def check(self) -> None:
         """Ask for everything anew if anything is not as it was signalled."""
@@ -107,17 +117,19 @@ class Following:
 
     async def _take_snapshot(self, platform: Platform) -> None:
         """It is not of one moment, so what is signalled while it is taken comes after it: it must not undo that."""
-        self._snapshots += 1
+        meanwhile: list[UnitState] = []
+        self._meanwhile = meanwhile
         try:
-            snapshot = await platform.snapshot(known=self._reconciler.disk.specs)
+            async with asyncio.timeout(PATIENCE):
+                snapshot = await platform.snapshot(known=self._reconciler.disk.specs)
             self._reconciler.take_all(snapshot.states)
+        except TimeoutError as error:
+            raise PlatformError("the service manager does not answer") from error
         finally:
-            self._snapshots -= 1
+            self._meanwhile = None
             concerned: set[str] = set()
-            for state in self._meanwhile:
+            for state in meanwhile:
                 concerned |= self._reconciler.take_state(state)
-            if not self._snapshots:
-                self._meanwhile.clear()
             if concerned:
                 self._reconciler.run_pass(concerned)
 

@@ -296,6 +296,11 @@ class Reconciler:
         """From now on the agents' probes are asked."""
         self.facts = replace(self.facts, asks=True)
 
+    def take_memory(self, *, lasts: bool) -> None:
+        """Whether what is decided now can be written down."""
+        if self.facts.forgets is lasts:
+            self.facts = replace(self.facts, forgets=not lasts)
+
     def lose_sight(self) -> None:
         """The platform cannot be asked any longer."""
         if self.facts.unseen_since is None:

@@ -14,7 +14,7 @@ from tests.chaos.faults import FAULTS
 from tests.chaos.plan import plan
 from tests.chaos.report import report
 from tests.chaos.run import Run
-from tests.lab import Lab
+from tests.lab import Lab, end_in_order
 
 PACE = 1.2
 """Seconds between two faults, unless --minutes says otherwise."""
@@ -55,4 +55,5 @@ def command(options: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
+    end_in_order()
     raise SystemExit(main())

@@ -88,10 +88,13 @@ def _left(act: Act, told: Sequence[Event], deafened: Sequence[float]) -> bool:
     for moment in sorted(deafened):
         if begin <= moment <= end:
             end = moment + seconds(EVENT)
-    return any(
-        begin <= _moment(one["at"]) <= end and (one["reason"] in act.leaves or one["kind"] in act.leaves)
-        for one in told
-    )
+    return any(begin <= _moment(one["at"]) <= end and _tells_of(act, one) for one in told)
+
+
+def _tells_of(act: Act, event: Event) -> bool:
+    """Its reason or kind does; or that it starts though it ran, so that it must have ended."""
+    began_anew = event["before"] in ("running", "warning") and event["after"] == "starting"
+    return event["reason"] in act.leaves or event["kind"] in act.leaves or (act.ends and began_anew)
 
 
 def _unseen(act: Act, away: Sequence[tuple[float, float | None]], acts: Sequence[Act]) -> bool:

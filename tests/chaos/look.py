@@ -23,8 +23,9 @@ HOLDS = "/var/lib/supervise/hold"
 TICKS = os.sysconf("SC_CLK_TCK")
 SLEPT = time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
 """Processes are dated by the clock that counts through suspends."""
-YOUNG = 1.0
-"""Seconds in which a new process may still become another program or be put into another control group."""
+YOUNG = 5.0
+"""Seconds in which a new process may still become another program or be put into another control group: on a machine
+that has no time, between fork(2) and execve(2) there may be some."""
 END = "--- end of answer ---"
 PROPERTIES = (
     "ActiveExitTimestampMonotonic",

@@ -340,6 +340,15 @@ def test_a_counter_that_was_reset_hides_no_restart() -> None:
     assert event.reason == "restart"
 
 
+def test_after_a_death_that_was_told_each_restart_but_one_was_another() -> None:
+    for restarts, deaths in ((1, 0), (2, 1)):
+        host = running()
+        host.sees(dead(at=after(seconds(5))), at=after(seconds(5)))
+        again = alive("c", start=after(seconds(20)), restarts=restarts)
+        events = host.sees(again, at=after(minutes(1))).events
+        assert [event.kind for event in events] == [EventKind.DEATH] * deaths + [EventKind.STATUS]
+
+
 def test_a_death_that_nobody_saw_is_told_before_what_came_of_it() -> None:
     host = running()
     born = alive("b", phase=Phase.STARTING, start=after(seconds(9)), left_active=NOON + seconds(8), restarts=1)
@@ -351,6 +360,21 @@ def test_a_death_that_nobody_saw_is_told_before_what_came_of_it() -> None:
         Status.RUNNING,
     )
     assert (starts.kind, starts.before, starts.after) == (EventKind.STATUS, Status.RUNNING, Status.STARTING)
+
+
+def test_who_was_dead_and_died_again_of_a_life_that_nobody_saw_has_a_death_more_and_only_one() -> None:
+    host = running()
+    host.sees(dead(phase=Phase.FAILED, at=after(seconds(5))), at=after(seconds(5)))
+    again = dead("b", phase=Phase.FAILED, start=after(seconds(20)), at=after(seconds(25)))
+    (event,) = host.sees(again, at=after(minutes(1))).events
+    assert (event.kind, event.at, event.before, event.after, event.message) == (
+        EventKind.DEATH,
+        NOON + seconds(25),
+        Status.ERROR,
+        Status.ERROR,
+        "It exited with code 3.",
+    )
+    assert host.sees(again, at=after(minutes(2))).events == ()
 
 
 @pytest.mark.parametrize(

@@ -414,6 +414,12 @@ def test_five_deaths_are_a_crash_loop_and_four_are_none(phase: Phase) -> None:
     assert said(observation, past=Past(deaths=deaths[1:]))[1] is not Reason.CRASH_LOOPING
 
 
+def test_nobody_is_taken_out_of_service_while_that_could_not_be_written_down() -> None:
+    looping = Past(deaths=(NOW.monotonic,) * 5)
+    forgetful = HostFacts(may_act=True, forgets=True)
+    assert said(Observation(dead(start=BEFORE)), past=looping, host=forgetful) == (Status.ERROR, Reason.CRASHED)
+
+
 def test_after_a_quarantine_one_death_is_enough() -> None:
     observation = Observation(dead(start=BEFORE))
     once = Past(deaths=(NOW.monotonic,), half_open=True)

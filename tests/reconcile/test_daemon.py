@@ -361,6 +361,7 @@ async def test_a_store_in_trouble_is_logged_once_and_once_when_it_is_well_again(
         for now in (None, trouble, trouble, replace(trouble, lost=3), None, None):
             monkeypatch.setattr(type(daemon.writer), "trouble", now)
             daemon._tell_of_store()
+            assert daemon.reconciler.facts.forgets is (now is not None)
         assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
             full,
             "the store is written again",
@@ -400,6 +401,34 @@ async def test_the_host_is_written_when_something_is_new_and_each_minute(
     last = written[-1][1]
     assert (last.platform, last.version, last.boot) == ("systemd", __version__, NOW.boot)
     assert (last.started_at, last.updated_at) == (daemon.since, after(seconds(180)).wall)
+
+
+@in_a_loop
+async def test_while_systemd_does_not_answer_our_watchdog_is_fed_and_the_view_grows_old(
+    there: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TICK", 0.01)
+    monkeypatch.setattr(module, "FEEDING", timedelta())
+    asked = asyncio.Event()
+
+    async def never_answered() -> set[str]:
+        asked.set()
+        await asyncio.Event().wait()
+        return set()
+
+    async with resting(there) as daemon:
+        heard = daemon.notify
+        assert isinstance(heard, Heard)
+        monkeypatch.setattr(daemon.following, "look_at_requirements", never_answered)
+        daemon.following.seen.set()
+        tasks = [asyncio.ensure_future(work) for work in (daemon._rhythm(), daemon._questions())]
+        await asked.wait()
+        fed = len(heard.words)
+        await until(lambda: len(heard.words) > fed + 3)
+        assert daemon.reconciler.view_of is None
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 # --- Run --------------------------------------------------------------------------------------------------------------

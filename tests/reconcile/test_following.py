@@ -185,25 +185,26 @@ def test_what_was_signalled_before_an_answer_does_not_undo_it_step_by_step(tmp_p
     run(work)
 
 
-def test_of_two_snapshots_at_once_neither_undoes_what_was_signalled(tmp_path: Path) -> None:
+def test_a_second_question_waits_for_the_answer_to_the_first_and_all_who_wait_share_it(tmp_path: Path) -> None:
     async def work() -> None:
         host = Host(tmp_path, spec())
         platform = host.platform(alive())
         async with host.follows():
+            platform.asked.clear()
             platform.may_answer.clear()
             first = asyncio.ensure_future(host.following.resync())
             await settle()
             platform.told.put_nowait(dead())
+            platform.states["sma"] = dead()
+            others = [asyncio.ensure_future(host.following.resync()) for _ in range(3)]
             await settle()
-            slow, platform.may_answer = platform.may_answer, asyncio.Event()
-            second = asyncio.ensure_future(host.following.resync())
-            await settle()
-            slow.set()
+            assert len(platform.asked_for("snapshot")) == 1
+            platform.may_answer.set()
             await first
             assert host.phase() is Phase.RESTARTING
-            platform.may_answer.set()
-            await second
+            await asyncio.gather(*others)
             assert host.phase() is Phase.RESTARTING
+            assert len(platform.asked_for("snapshot")) == 2
 
     run(work)
 

@@ -123,9 +123,9 @@ class Systemd:
     async def snapshot(
         self, names: Collection[str] | None = None, *, known: Collection[str] = (), endings: bool = True
     ) -> Snapshot:
-        if self._watch is None or not endings:
+        if self._watch is None or names is not None or not endings:  # who asks of some is not who follows all
             return await self._snapshot(names, known, endings=endings)
-        with self._watch.reading({units.unit_name(name) for name in names} if names is not None else None) as reading:
+        with self._watch.reading() as reading:
             return await self._snapshot(names, known, reading)
 
     async def _snapshot(

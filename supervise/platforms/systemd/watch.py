@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -34,16 +34,12 @@ Ask = Callable[[str], Awaitable[dict[str, Any] | None]]
 
 @dataclass(slots=True)
 class Reading:
-    """A snapshot that is being read: of which units, what was signalled since it began, whom it has read so far, and
-    what is told of the others in the end."""
+    """A snapshot that is being read: what was signalled since it began, whom it has read so far, and what is told of
+    the others in the end."""
 
-    units: frozenset[str] | None
     signalled: defaultdict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
     known: set[str] = field(default_factory=set)
     late: dict[str, UnitState] = field(default_factory=dict)
-
-    def awaits(self, unit: str) -> bool:
-        return (self.units is None or unit in self.units) and unit not in self.known
 
 
 class Watch:
@@ -70,9 +66,10 @@ class Watch:
             task.cancel()
 
     @contextmanager
-    def reading(self, units: Collection[str] | None) -> Iterator[Reading]:
-        """While a snapshot of these (all, if None) is read: what is signalled may be newer than what it reads."""
-        reading = Reading(frozenset(units) if units is not None else None)
+    def reading(self) -> Iterator[Reading]:
+        """While a snapshot is read: what is signalled may be newer than what it reads, and what that tells nothing else
+        does. So only for a snapshot of all, which whoever follows takes over."""
+        reading = Reading()
         self._readings.append(reading)
         try:
             yield reading
@@ -223,7 +220,7 @@ class Watch:
 
     def _pass_on(self, unit: str, state: UnitState) -> None:
         """Tell it, unless a snapshot is about to tell of the same or a later moment."""
-        if reading := next((one for one in self._readings if one.awaits(unit)), None):
+        if reading := next((one for one in self._readings if unit not in one.known), None):
             reading.late[unit] = state
         else:
             self.queue.put_nowait(state)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from dbus_fast import Message, MessageType, Variant
 from supervise.errors import PlatformError
 from supervise.model import Cause, Exit, Lost, Phase, UnitState
 from supervise.platforms.systemd.bus import MANAGER, MANAGER_PATH, PROPERTIES, UNIT
+from supervise.platforms.systemd.platform import Systemd
 from supervise.platforms.systemd.watch import SERVICE, Watch, agent_name, unit_of_path
+from tests.nouns import places_in
 from tests.platforms.systemd.patience import elapse, run
 
 SMA, TIMER = "agent@sma.service", "agent@sma.timer"
@@ -106,7 +109,7 @@ class Bus:
 
     def reads(self, properties: dict[str, Any]) -> UnitState:
         """A snapshot does."""
-        with self.watch.reading(None) as reading:
+        with self.watch.reading() as reading:
             return self.watch.know(SMA, properties, reading)
 
     def service(self, moment: Moment) -> None:
@@ -173,7 +176,7 @@ def watched(test: Callable[[Bus], Coroutine[Any, Any, None]]) -> Callable[[], No
 async def test_what_is_signalled_while_a_snapshot_is_read_is_newer_than_what_that_reads(bus: Bus) -> None:
     bus.know()
     read = {**FIXED, **RUNNING.service, **RUNNING.unit, "JobType": ""}
-    with bus.watch.reading(None) as reading:
+    with bus.watch.reading() as reading:
         bus.service(STOPPED)
         bus.unit(STOPPED)
         assert bus.watch.know(SMA, read, reading).phase is Phase.INACTIVE
@@ -184,19 +187,44 @@ async def test_what_is_signalled_while_a_snapshot_is_read_is_newer_than_what_tha
 
 
 @watched
-async def test_what_a_snapshot_does_not_read_or_has_read_before_is_told(bus: Bus) -> None:
+async def test_what_a_snapshot_has_read_before_or_never_reads_is_told(bus: Bus) -> None:
     bus.know()
     read = {**FIXED, **RUNNING.service, **RUNNING.unit, "JobType": ""}
-    with bus.watch.reading({"agent@other.service"}):
-        assert bus.happens(STOPPED) == [Phase.INACTIVE]
-    bus.know()
-    with bus.watch.reading(None):
+    with bus.watch.reading():
         assert bus.happens(STOPPED) == [], "it may be about to"
     assert [state.phase for state in bus.told()] == [Phase.INACTIVE]
     bus.know()
-    with bus.watch.reading(None) as reading:
+    with bus.watch.reading() as reading:
         bus.watch.know(SMA, read, reading)
         assert bus.happens(STOPPED) == [Phase.INACTIVE]
+
+
+class Asked:
+    """A manager that stops a unit while it is asked about it, and tells how that was before."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def call(self, member: str, signature: str, *body: Any) -> list[Any]:
+        self._bus.service(STOPPED)
+        self._bus.unit(STOPPED)
+        return [[[SMA, "", "loaded", "active", "running", "", "path", 0, "", "/"]]]
+
+    async def all_properties(self, path: str, interface: str) -> dict[str, Any]:
+        return {**FIXED, **RUNNING.service}
+
+    async def property(self, path: str, interface: str, name: str) -> Any:
+        return RUNNING.unit.get(name, 0)
+
+
+@watched
+async def test_who_asks_about_some_takes_nothing_from_who_follows_all(bus: Bus) -> None:
+    systemd = Systemd(places_in(Path("/nowhere")))
+    systemd._bus, systemd._watch = Asked(bus), bus.watch  # type: ignore[assignment]
+    for names, read, told in ((["sma"], Phase.ACTIVE, [Phase.INACTIVE]), (None, Phase.INACTIVE, [])):
+        bus.know()
+        assert (await systemd.snapshot(names)).states["sma"].phase is read
+        assert [state.phase for state in bus.told()] == told
 
 
 # --- Deaths and restarts ----------------------------------------------------------------------------------------------
