@@ -799,12 +799,13 @@ class Action:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of an action. `denied`: we lack the right, so trying again is useless. `unmade`: it was not even
-    asked for, since something was in the way."""
+    asked for, since something was in the way. `overtaken`: a later request took its place."""
 
     ok: bool
     detail: str = ""
     denied: bool = False
     unmade: bool = False
+    overtaken: bool = False
 
 
 class EventKind(StrEnum):

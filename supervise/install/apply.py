@@ -29,6 +29,8 @@ from supervise.platforms.systemd.enablement import daemon_enabled, enabled_units
 from supervise.platforms.systemd.units import DAEMON, RECONCILER, SCANNER, SOCKETS, is_probe
 
 Report = Callable[[str], None]
+STOPS = 5
+"""So many requests to stop a unit may be overtaken by a start before we leave it alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ async def apply(plan: Plan, platform: Platform, *, places: Places, old: Manifest
     if reload:
         report("systemd reads the units anew")
         await platform.apply(UnitChanges(enable=plan.enable, reload=True, forget=_gone(changes)))
+        await _stop_all(_agents(plan.stop, but=kept), platform)  # the reconciler may have started one since
     _write_manifest(plan, places, old, kept_agents)
     starts_daemon = (plan.daemon_changes or plan.interrupted) and not plan.last and (places.units / RECONCILER).exists()
     daemon = await _start_daemon(platform, places, report, anew=plan.daemon_changes) if starts_daemon else ""
@@ -137,13 +140,16 @@ def commit(changes: Iterable[FileChange]) -> None:
 
 async def _stop(plan: Plan, platform: Platform, report: Report) -> dict[str, str]:
     """Stop what is removed. A unit that will not stop keeps its files, lest its process be without a unit."""
-    agents = [unit for unit in plan.stop if unit != TARGET and not is_probe(unit)]
-    if agents:
+    if agents := _agents(plan.stop):
         report("stopping what is removed")
     kept = await _stop_all(agents, platform)
     if not kept and TARGET in plan.stop:
         await _why_it_runs_on(TARGET, platform)  # it holds no process; without its file it would linger on
     return kept
+
+
+def _agents(units: Iterable[str], *, but: Collection[str] = ()) -> list[str]:
+    return [unit for unit in units if unit != TARGET and not is_probe(unit) and unit not in but]
 
 
 async def _stop_all(units: Sequence[str], platform: Platform) -> dict[str, str]:
@@ -173,8 +179,12 @@ async def _start_daemon(platform: Platform, places: Places, report: Report, *, a
 
 
 async def _why_it_runs_on(unit: str, platform: Platform) -> str | None:
+    """A stop that a start overtook, as that of a crash loop, is asked for again."""
     try:
-        outcome = await platform.perform(Action(ActionKind.STOP, unit, unit, "removed from the project"))
+        for _ in range(STOPS):
+            outcome = await platform.perform(Action(ActionKind.STOP, unit, unit, "removed from the project"))
+            if not outcome.overtaken:
+                break
     except PlatformError as error:
         return str(error)
     return None if outcome.ok or "not loaded" in outcome.detail else outcome.detail

@@ -92,7 +92,7 @@ class Session:
         agents = {change.agent for change in final.changes if change.path in changing and change.agent}
         files: list[UnitFile] = [file for file in self.target.files if file.agent is None or file.agent in agents]
         if agents and (said := complaints(files, places=self.places)):
-            raise SuperviseError("cannot install: systemd does not take the units:\n  " + "\n  ".join(said))
+            raise SuperviseError("cannot install: systemd does not take the units: " + "; ".join(said))
 
 
 def _copies(name: str, seen: Findings) -> tuple[Process, ...]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from supervise.analyze import analyze
+from supervise.install.plan import unit_of
 from supervise.model import Scope, UnitFile
 from supervise.places import Places
 
 HARMLESS = re.compile("Special user nobody configured")
 """What systemd remarks and does all the same."""
-OURS = re.compile("agent(-probe|-ready)?@|supervise")
+SUBJECT = re.compile(r"(?P<file>\S+\.(conf|service|timer|socket|target|slice|scope|mount|path))(:\d+)?: ")
+"""What a line is about: a unit, or a file with a line number."""
 
 
 def complaints(files: Iterable[UnitFile], *, places: Places) -> tuple[str, ...]:
@@ -30,9 +32,17 @@ def complaints(files: Iterable[UnitFile], *, places: Places) -> tuple[str, ...]:
         user = ("--user",) if places.scope is Scope.USER else ()
         options = (*user, "verify", "--recursive-errors=yes", "--man=no")
         done = analyze(*options, *(f"{folder}/{name}" for name in names), **_environment(places, folder))
-    said = [line for line in done.stderr.replace(f"{folder}/", "").splitlines() if not HARMLESS.search(line)]
-    ours = tuple(line for line in said if OURS.search(line))
-    return ours or (tuple(said) if done.returncode else ())
+    return faults(done.stderr.replace(f"{folder}/", ""), frozenset(map(unit_of, roots)), failed=done.returncode != 0)
+
+
+def faults(said: str, units: Collection[str], *, failed: bool) -> tuple[str, ...]:
+    """The lines about these units and, where they `failed`, about no unit at all.
+
+    Units of others that ours only meet, as what else `supervise.target` wants, may be broken: that is not our matter.
+    """
+    lines = [(line, SUBJECT.match(line)) for line in said.splitlines() if not HARMLESS.search(line)]
+    ours = tuple(line for line, subject in lines if subject and unit_of(Path(subject["file"])) in units)
+    return ours or (tuple(line for line, subject in lines if not subject) if failed else ())
 
 
 def _environment(places: Places, folder: str) -> dict[str, str]:
@@ -50,5 +60,4 @@ def _write(folder: Path, file: UnitFile, places: Places) -> Path:
 
 def _verifiable(path: Path) -> str | None:
     """The unit that a file belongs to; a template alone never verifies."""
-    name = path.parent.name.removesuffix(".d") if path.suffix == ".conf" else path.name
-    return None if "@." in name else name
+    return None if "@." in (name := unit_of(path)) else name

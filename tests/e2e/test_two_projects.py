@@ -128,6 +128,29 @@ def test_what_all_share_goes_with_the_last_project(host: Lab) -> None:
     assert host.sh("systemctl list-units --all --no-legend 'agent@*' 'supervise*.target'").strip() == ""
 
 
+def test_a_broken_unit_of_another_project_is_in_nobody_else_s_way(host: Lab) -> None:
+    broken = f"{UNITS}/agent@alpha.service.d/broken.conf"
+    host.write(broken, "[Service]\nExecStart=\n")
+    assert "Refusing" in host.run("systemd-analyze", "verify", "supervise.target", check=False).stderr
+    file = "/home/right/agents.yaml"
+    _write(host, file, RIGHT.replace("2001", "2019"))
+    host.supervise("install", "-f", file, "--restart")
+    assert "2019" in host.sh("systemctl show -P ExecStart agent@gamma.service")
+    host.run("rm", broken)
+    host.run("systemctl", "daemon-reload")
+
+
+def test_an_uninstall_ends_what_a_start_would_keep_up(host: Lab) -> None:
+    slow = 'trap "sleep 3; exit" TERM; while :; do sleep 0.1; done'
+    file = "/home/right/agents.yaml"
+    _write(host, file, RIGHT.replace('[sleep, "2001"]', f"[sh, -c, '{slow}']"))
+    host.supervise("install", "-f", file, "--start", "--restart")
+    host.sh("systemd-run --no-block --on-active=1 systemctl start --no-block agent@gamma.service")
+    host.supervise("uninstall", "-p", "right", "--yes")
+    assert host.sh("systemctl is-active agent@gamma.service || true").strip() == "inactive"
+    assert not host.path(f"{UNITS}/agent@gamma.service.d").exists()
+
+
 # --- Names ------------------------------------------------------------------------------------------------------------
 
 

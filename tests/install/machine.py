@@ -33,7 +33,8 @@ from tests.nouns import NOW
 
 
 class Machine:
-    """`stubborn` units do not stop; `deaf` to an order, it raises PlatformError as when D-Bus is gone."""
+    """`stubborn` units do not stop; of `overtaken` ones the next so many stops are, by a start; `deaf` to an order, it
+    raises PlatformError as when D-Bus is gone. `revived` units are started when nobody looks: before each reload."""
 
     traits = Traits("memory", (Scope.SYSTEM,), signals=False, outlives_us=False, schedules=True)
 
@@ -41,6 +42,8 @@ class Machine:
         self.places = places
         self.stubborn = set(stubborn)
         self.deaf = set(deaf)
+        self.overtaken: dict[str, int] = {}
+        self.revived: set[str] = set()
         self.running: set[str] = set()
         self.loaded: dict[Path, str] = {}
         self.orders: list[str] = []
@@ -96,10 +99,12 @@ class Machine:
             self.running.add(action.unit)
         elif action.unit in self.stubborn:
             return Outcome(False, "it does not end")
+        elif self.overtaken.get(action.unit, 0):
+            self.overtaken[action.unit] -= 1
+            return Outcome(False, "another request took its place", overtaken=True)
         elif action.unit not in self.running:
             return Outcome(False, f"Unit {action.unit} not loaded.")
         else:
-            self._needs_file(action.unit)
             self.running.remove(action.unit)
         return Outcome(True)
 
@@ -115,6 +120,7 @@ class Machine:
             self._link(unit).symlink_to(f"../{unit}")
         if changes.reload:
             self._hear("reload")
+            self.running |= self.revived
             self.loaded = self.files()
         for unit in changes.forget:
             self._hear(f"forget {unit}")

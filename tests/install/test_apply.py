@@ -145,7 +145,7 @@ def test_what_is_removed_is_stopped_and_disabled_while_its_files_are_there(there
     install(machine, SMA)
     assert machine.agents_up() == {"agent@sma.service"}
     assert set(machine.orders[:2]) == {"stop agent@nightly.timer", "stop agent@nightly.service"}
-    assert machine.orders[2:] == [
+    assert machine.orders[2:-2] == [
         "disable agent@nightly.timer",
         "reload",
         "forget agent@nightly.service",
@@ -232,6 +232,29 @@ def test_what_does_not_stop_keeps_its_files_and_stays_in_the_manifest(there: Pla
     assert drop_in(there, "feed").exists()
     assert "supervise.target/agent@feed.service" in machine.links()
     assert agents(there) == ["feed", "sma"]
+
+
+def test_a_stop_that_a_start_overtook_is_asked_for_again(there: Places, machine: Machine) -> None:
+    install(machine, SMA, FEED)
+    run(machine, "feed")
+    machine.overtaken["agent@feed.service"] = 2
+    assert install(machine, SMA).kept == {}
+    assert machine.agents_up() == set()
+
+
+def test_what_is_started_again_and_again_while_we_stop_it_keeps_its_files(there: Places, machine: Machine) -> None:
+    install(machine, SMA, FEED)
+    run(machine, "feed")
+    machine.overtaken["agent@feed.service"] = 1000
+    assert install(machine, SMA).kept == {"agent@feed.service": "another request took its place"}
+    assert drop_in(there, "feed").exists()
+
+
+def test_what_was_started_between_its_stop_and_the_loss_of_its_files_does_not_outlive_them(machine: Machine) -> None:
+    install(machine, SMA, FEED)
+    machine.revived = {"agent@feed.service"}
+    install(machine, SMA)
+    assert machine.agents_up() == set()
 
 
 def test_what_did_not_stop_goes_with_the_next_install(there: Places, machine: Machine) -> None:

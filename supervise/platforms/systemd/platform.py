@@ -310,7 +310,7 @@ class Systemd:
             result = await self._result((await self.bus.call(method, "ss", action.unit, "replace"))[0])
         if action.kind is ActionKind.STOP and units.is_probe(action.unit):
             await self._reset(action.unit)  # a command that is stopped has failed, as systemd sees it
-        return Outcome(result in GOOD_RESULTS, JOB_RESULTS.get(result, result))
+        return Outcome(result in GOOD_RESULTS, JOB_RESULTS.get(result, result), overtaken=result == "canceled")
 
     async def _result(self, job: str) -> str:
         """How this job ends. Raises PlatformError where the connection is lost before: then nobody tells."""

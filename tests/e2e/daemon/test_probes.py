@@ -381,7 +381,7 @@ def test_never_two_probes_of_one_agent_at_once_however_slow_and_busy_all_is(mach
 @pytest.fixture
 def fleet(machine: Lab) -> Iterator[Lab]:
     """Agents that are asked at an address which can go."""
-    machine.run("ip", "address", "add", f"{ADDRESS}/32", "dev", "lo")
+    machine.run("ip", "address", "replace", f"{ADDRESS}/32", "dev", "lo")
     lines = [
         f"  {name}: {{command: [/usr/bin/python3, ../listening.py, '90{number:02}', {ADDRESS}], "
         f"probes: {{ready: {{tcp: '{ADDRESS}:90{number:02}'}}, live: {{tcp: '{ADDRESS}:90{number:02}'}}}}}}"
@@ -423,7 +423,7 @@ def test_a_network_that_fails_for_half_of_them_restarts_nobody_and_is_one_event(
     rest = time.monotonic() + 5
     eventually(lambda: time.monotonic() > rest, "further questions")
     assert pids(fleet, CREW) == before
-    fleet.run("ip", "address", "add", f"{ADDRESS}/32", "dev", "lo")
+    fleet.run("ip", "address", "replace", f"{ADDRESS}/32", "dev", "lo")
     for name in CREW:
         becomes(fleet, name, "AsWanted")
     assert pids(fleet, CREW) == before
