@@ -88,8 +88,8 @@ SAMPLES = """select s.*, a.agent_name, a.project, a.unit, a.platform from agent_
   left join agent_status a on a.host = s.host and a.name = s.name where s.host = :host and s.name = :name"""
 
 
-WAITING = "select * from outbox where host = ?"
-"""The kind is written out behind it: SQLite takes the index of rows for no other question."""
+NEXT = "select * from outbox where host = :host order by kind <> 'row', id limit :most"
+NEXT_OF_KIND = "select * from outbox where host = :host and kind = :kind order by id limit :most"
 DROP_OLD = "delete from outbox where host = :host and kind <> 'row' and at < :before"
 DROP_MANY = """delete from outbox where id in (select id from (
     select o.id, sum(400 + coalesce(length(e.message) + length(e.reason) + length(e.by), 0)) over (order by o.id desc)
@@ -367,10 +367,10 @@ class Sqlite:
     def pending(self, limit: int, kind: ItemKind | None = None) -> Sequence[OutboxItem]:
         """Of one kind, or rows first: a row says how an agent is, an event how it was. What cannot be read becomes a
         dead letter."""
-        which = f"and kind = '{kind.value}' order by id" if kind else "order by kind <> 'row', id"
         items = []
         with self._transaction("read"):
-            for found in self._db.execute(f"{WAITING} {which} limit ?", (self._host, max(0, limit))).fetchall():
+            asked = {"host": self._host, "kind": kind and kind.value, "most": max(0, limit)}
+            for found in self._db.execute(NEXT_OF_KIND if kind else NEXT, asked).fetchall():
                 try:
                     content = self._content(found)
                 except UNREADABLE as error:
