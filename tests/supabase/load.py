@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from statistics import quantiles
 from typing import Any, TypeVar
 
@@ -87,15 +88,15 @@ class Host:
 
 
 def some_hosts(folder: Path, api: Api, numbers: range, agents: int, seconds: float, begin: float) -> list[Host]:
-    """One thread: each of its hosts once in a tick, at moments of their own."""
+    """One thread: each of its hosts once in a tick, at a moment of its own, as hosts began when they did."""
+    moments = sorted(Random(number).random() for number in numbers)
     hosts = [Host(folder, api, number, agents) for number in numbers]
     for host in hosts:  # sessions and first rows, before the clock runs
         host.turn(0)
         host.took.clear()
     for beat in range(1, int(seconds / TICK) + 1):
-        for place, host in enumerate(hosts):
-            due = begin + (beat - 1 + place / len(hosts)) * TICK
-            time.sleep(max(0.0, due - time.monotonic()))
+        for moment, host in zip(moments, hosts, strict=True):
+            time.sleep(max(0.0, begin + (beat - 1 + moment) * TICK - time.monotonic()))
             host.turn(beat)
     for host in hosts:
         host.close()
@@ -103,7 +104,11 @@ def some_hosts(folder: Path, api: Api, numbers: range, agents: int, seconds: flo
 
 
 def measured(hosts: int, agents: int, seconds: float) -> dict[str, Any]:
-    with Stack(migrated) as stack, tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as pool:
+    with (
+        Stack(migrated, hasty=False) as stack,
+        tempfile.TemporaryDirectory() as folder,
+        ThreadPoolExecutor(WORKERS) as pool,
+    ):
         api = stack.api("load")
         begin = time.monotonic() + 5 + hosts * 0.1
         parts = [range(first, hosts, WORKERS) for first in range(WORKERS)]

@@ -35,12 +35,11 @@ BINARIES = Path("/usr/lib/postgresql/15/bin")
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
     "wal_level": "logical",
     "max_connections": "60",
 }
+HASTE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""What tests need not wait for. No Supabase is set so."""
 DEADLINE = 20.0
 FOR_EVER = 4102444800
 
@@ -70,8 +69,9 @@ def eventually(true: Callable[[], bool], what: str, *, within: float = DEADLINE)
 class Database:
     """One PostgreSQL with its data in a folder of its own, reached by a socket there and by nothing else."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         self.folder = folder
+        self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
     def make(self) -> None:
@@ -82,7 +82,7 @@ class Database:
         )  # fmt: skip
 
     def start(self) -> None:
-        settings = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        settings = [f"-c{name}={value}" for name, value in self._settings.items()]
         with (self.folder / "postgres.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [BINARIES / "postgres", "-D", self.folder / "data", f"-k{self.folder}", *settings],
@@ -242,12 +242,13 @@ class Api:
 
 
 class Stack:
-    """All three. Use it as a context manager; `prepare` gets the URL of the database before PostgREST looks at it."""
+    """All three. Use it as a context manager; `prepare` gets the URL of the database before PostgREST looks at it.
+    `hasty`: what was said to be written may be lost with the power."""
 
-    def __init__(self, prepare: Callable[[str], None] = lambda url: None) -> None:
+    def __init__(self, prepare: Callable[[str], None] = lambda url: None, *, hasty: bool = True) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="supervise-sb-"))
         self.base.chmod(0o755)
-        self.database = Database(self.base / "pg")
+        self.database = Database(self.base / "pg", {**SETTINGS, **(HASTE if hasty else {})})
         self._prepare = prepare
         self._apis: list[Api] = []
 

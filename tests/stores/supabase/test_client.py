@@ -48,6 +48,14 @@ def test_a_call_is_one_request_with_its_arguments_and_its_key(server: Web, clien
     assert (headers["apikey"], headers["authorization"]) == (SECRET, f"Bearer {SECRET}")
 
 
+def test_what_fails_is_asked_once(server: Web, client: Client) -> None:
+    """The library would try again for seven seconds, in which nothing else is sent."""
+    server.says(503, {"code": "PGRST002", "message": "no", "details": None, "hint": None})
+    with pytest.raises(Fault):
+        client.find("host_status", "epoch", host="ares")
+    assert len(server.asked) == 1
+
+
 def test_a_hosts_own_key_stands_beside_the_public_one(server: Web) -> None:
     server.says(200, {})
     client = Client(Access(server.url, "sb_publishable_x", "e.y.J"))
