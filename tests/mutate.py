@@ -451,7 +451,7 @@ def noticed(copied: Path, mutation: Mutation) -> bool:
 def failing(copied: Path, file: str) -> str | None:
     """The first test that fails, if one does."""
     tests = TESTS.get(file, "tests/decide").split()
-    command = [sys.executable, "-B", "-m", "pytest", "-x", "-p", "no:xdist", "--tb=no", "-rfE", *tests]
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-n", "0", "--tb=no", "-rfE", *tests]
     done = subprocess.run(command, cwd=copied, capture_output=True, text=True)
     if done.returncode == 0:
         return None
