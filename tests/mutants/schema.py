@@ -72,7 +72,6 @@ MUTATIONS = (
         "grant update (state, claimed_at, finished_at, detail, expires_at)",
     ),
     Mutation(RIGHTS, "execute format('revoke all on function %s from public, anon, authenticated', one);", "null;"),
-    Mutation(COMMANDS, "and w.expires_at > now()\n", ""),
     Mutation(
         COMMANDS,
         "set state = 'expired'\n    where c.host = h and",

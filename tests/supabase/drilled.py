@@ -1,8 +1,9 @@
 """The process that is killed in the drill: writes rows and events of many agents into a store, and copies them.
 
-    python -m tests.supabase.drilled STATE URL KEY EVENTS AGENTS
+    python -m tests.supabase.drilled STATE URL KEY EVENTS AGENTS GATE
 
-It goes on where the one before it was killed, and ends once everything was made and has arrived.
+It goes on where the one before it was killed, makes the last events once the file GATE is there, and ends once all was
+made and has arrived.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from supervise.stores.supabase.keys import Access
 from tests.stores.nouns import event, row
 
 T = TypeVar("T")
-EACH = 25
-"""Events of one change."""
+MOST, PAUSE = 25, 0.08
+"""Events of one change, and seconds between two."""
+LAST = 200
 
 
-def main(state: Path, url: str, key: str, events: int, agents: int) -> None:
+def main(state: Path, url: str, key: str, events: int, agents: int, gate: Path) -> None:
     timing.TICK = 0.05
     store = Sqlite.open(state, host="drill", replicate=True)
 
@@ -40,13 +42,12 @@ def main(state: Path, url: str, key: str, events: int, agents: int) -> None:
     made = len(store.events(EventQuery(limit=10**9)))
     due = 0.0
     while made < events or store.depth():
-        if made < events:
-            number = min(EACH, events - made)
+        if number := min(MOST, (events if gate.exists() else events - LAST) - made):
             store.commit(change(made, number, agents), now=now().wall)
             made += number
         if time.monotonic() >= due:
-            due = time.monotonic() + min(flusher.tick(), 0.5)
-        time.sleep(0.01)
+            due = time.monotonic() + flusher.tick()
+        time.sleep(PAUSE)
     flusher.close()
     store.close()
 
@@ -63,4 +64,4 @@ def change(made: int, number: int, agents: int) -> Change:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), Path(sys.argv[6]))

@@ -193,11 +193,13 @@ def test_a_table_that_was_open_to_all_is_closed_and_that_is_said(made: Made, sta
 
 
 def test_policies_that_let_everybody_in_go_and_are_named(made: Made, stack: Stack) -> None:
-    name, _ = made(
+    name, db = made(
         FIRST + "alter table agent_status enable row level security;"
         'create policy "Enable read access for all users" on agent_status for select using (true);'
     )
     assert any('"Enable read access for all users"' in one for one in notices(stack, name))
+    may = db.execute("select has_table_privilege('anon', 'agent_status', 'select, insert, truncate') as anything")
+    assert may.fetchone() == {"anything": False}
     api = stack.serve(name)
     assert api.call("agent_status", token=api.token("authenticated", sub=str(uuid4())))[1] == []
 

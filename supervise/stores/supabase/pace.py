@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-FIRST, LONGEST = 0.1, 30.0
-"""Seconds: the bounds of the pause."""
+FIRST, LONGEST = 0.1, 5.0
+"""Seconds: the bounds of the pause. It is never longer than a tick: so soon after an outage all rows are there."""
 LONGEST_WISH = timedelta(minutes=5)
 """However long a server asks to be left alone."""
 

@@ -194,7 +194,7 @@ def test_while_it_is_down_one_small_call_asks_and_it_says_how_far_behind_it_is(s
     there.failing = DOWN
     commit(store, "sma", events=(event("1"),))
     waits = [one.tick() for _ in range(12)]
-    assert waits[0] < waits[4] < waits[-1] == 30.0
+    assert waits[0] < waits[4] < waits[-1] == TICK
     there.log.clear()
     one.tick()
     assert there.log == ["report_status"]

@@ -37,7 +37,7 @@ begin
   with taken as (
     update public.supervise_commands c set state = 'claimed', claimed_at = now()
     where c.id in (select w.id from public.supervise_commands w
-                   where w.host = h and w.state = 'queued' and w.expires_at > now()
+                   where w.host = h and w.state = 'queued'
                    order by w.id limit greatest(0, least(most, 100)) for update skip locked)
     returning c.id, c.name, c.kind, c.actor, c.requested_at)
   select coalesce(jsonb_agg(to_jsonb(taken) order by taken.id), '[]') into claimed from taken;
