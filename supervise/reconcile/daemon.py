@@ -349,12 +349,14 @@ class Daemon:
             if whole:
                 self._last.pop("resync", None)  # at once: new agents have units that nobody has asked about
 
-    async def _prune(self, now: Instant) -> None:
+    def retention(self) -> tuple[timedelta, timedelta]:
+        """How long events and samples are kept."""
         settings = [one.reconciler for one in self.reconciler.disk.manifests] or [ReconcilerSettings()]
-        await self.writer.prune(
-            events_before=_ago(max(one.events_for for one in settings), now),
-            samples_before=_ago(max(one.samples_for for one in settings), now),
-        )
+        return max(one.events_for for one in settings), max(one.samples_for for one in settings)
+
+    async def _prune(self, now: Instant) -> None:
+        events_for, samples_for = self.retention()
+        await self.writer.prune(events_before=_ago(events_for, now), samples_before=_ago(samples_for, now))
         if self.replicating.state:
             before = _ago(UNSENT, now)
             with suppress(StoreError):  # told where it is written

@@ -241,7 +241,13 @@ class Worker:
         )
         tables = wanted.target.tables if wanted.target else ()
         self.flusher: Flusher = Flusher(
-            of._daemon.writer.consult, self._reached, host=of.host, hooks=hooks, tables=tables, locks=locks
+            of._daemon.writer.consult,
+            self._reached,
+            host=of.host,
+            hooks=hooks,
+            tables=tables,
+            keep=of._daemon.retention,
+            locks=locks,
         )
         self._thread = Thread(target=self._work, name="supabase", daemon=True)
         self._thread.start()

@@ -55,6 +55,10 @@ MUTATIONS = (
     Mutation(FLUSHER, "if self._failures and self._settle(", "if False and self._settle("),
     Mutation(STORE, "            self._send(ItemKind.ROW, name, stamp(now().wall))", "            pass"),
     Mutation(STORE, '            self._set_meta("replicate", "1" if wanted else "0")', "            pass"),
+    Mutation(FLUSHER, "Kind.REFUSED else LONGEST", "Kind.AWAY else LONGEST"),
+    Mutation(FLUSHER, "        self._pruned = clock\n", ""),
+    Mutation(FLUSHER, "self._pruned = -math.inf  # there is more", "pass"),
+    Mutation(FLUSHER, "clock - self._pruned < PRUNE", "clock - self._pruned > PRUNE"),
     Mutation(WIRE, 'min(moment(said["until"]), now + LONGEST_LOCK)', 'moment(said["until"])'),
     Mutation(WIRE, "**dict.fromkeys(LOCK), ", ""),
     Mutation(KEYS, '            text = text.replace(form, "•••")', "            pass"),
@@ -74,6 +78,7 @@ MUTATIONS = (
         "if not any(one.project == spec.project and",
         "if False and not any(one.project == spec.project and",
     ),
+    Mutation(REPLICATING, "            keep=of._daemon.retention,\n", ""),
     Mutation(REPLICATING, "elif row.lock and row.lock.by == by:", "elif row.lock:"),
     Mutation(
         REPLICATING, "        self._daemon.writer.commit(Change(notes={NOTE: json.dumps(self._locks)}))", "        pass"

@@ -6,14 +6,22 @@ from tests.mutants import Mutation
 
 STEPS = "supervise/stores/migrations"
 BY_HAND, HEARTBEATS = f"{STEPS}/compat/0000_by_hand.sql", f"{STEPS}/compat/0010_heartbeats.sql"
-TABLES, ASKING, ROWS, REPORTS, COMMANDS, RIGHTS = (
+TABLES, ASKING, ROWS, REPORTS, COMMANDS, RIGHTS, RETENTION = (
     f"{STEPS}/postgres/{name}.sql"
-    for name in ("0003_tables", "0004_asking", "0005_rows", "0006_reports", "0007_commands", "0008_rights")
+    for name in (
+        "0003_tables",
+        "0004_asking",
+        "0005_rows",
+        "0006_reports",
+        "0007_commands",
+        "0008_rights",
+        "0012_retention",
+    )
 )
 TESTS = {
     **dict.fromkeys((BY_HAND, HEARTBEATS), "tests/supabase/test_rows_by_hand.py"),
     **dict.fromkeys(
-        (TABLES, ASKING, ROWS, REPORTS, COMMANDS, RIGHTS),
+        (TABLES, ASKING, ROWS, REPORTS, COMMANDS, RIGHTS, RETENTION),
         "tests/supabase/test_order.py tests/supabase/test_sessions.py tests/supabase/test_foreign_writes.py "
         "tests/supabase/test_history.py tests/supabase/test_rights.py",
     ),
@@ -82,6 +90,11 @@ MUTATIONS = (
         "set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);\ncomment",
         "set (fillfactor = 100);\ncreate index mut on public.agent_status (health);\ncomment",
     ),
+    Mutation(RETENTION, "secs => greatest(events, 86400)", "secs => events"),
+    Mutation(RETENTION, "secs => greatest(samples, 86400)", "secs => samples"),
+    Mutation(RETENTION, "e.host = h and ", ""),
+    Mutation(RETENTION, "s.host = h and ", ""),
+    Mutation(RETENTION, "least(most, 5000)", "5000"),
     Mutation(BY_HAND, "  revoke all on public.agent_status from public, anon, authenticated;\n", ""),
     Mutation(BY_HAND, "    execute format('drop policy %I on public.agent_status', one);\n", ""),
     Mutation(BY_HAND, "        execute format('alter sequence %s as bigint', one);\n", "        null;\n"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg
 import pytest
@@ -18,12 +18,17 @@ REQUIRED = os.environ.get("SUPERVISE_REQUIRE_ALL") == "1"
 Connection = psycopg.Connection[dict[str, Any]]
 
 
+def unable(why: str) -> NoReturn:
+    if REQUIRED:
+        pytest.fail(why)
+    pytest.skip(why)
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """PostgreSQL alone; `stack.api(name)` makes a migrated database with PostgREST and a gateway before it."""
-    why = missing()
-    if why:
-        pytest.fail(why) if REQUIRED else pytest.skip(why)
+    if why := missing():
+        unable(why)
     with Stack(migrated) as started:
         yield started
 

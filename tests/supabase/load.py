@@ -105,7 +105,7 @@ def some_hosts(folder: Path, api: Api, numbers: range, agents: int, seconds: flo
 
 def measured(hosts: int, agents: int, seconds: float) -> dict[str, Any]:
     with (
-        Stack(migrated, hasty=False) as stack,
+        Stack(migrated, settings={}) as stack,
         tempfile.TemporaryDirectory() as folder,
         ThreadPoolExecutor(WORKERS) as pool,
     ):

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +25,9 @@ class Reconciler:
     environ: Mapping[str, str]
     process: subprocess.Popen[bytes] | None = None
 
-    def install(self, target: SupabaseTarget | None) -> None:
+    def install(self, target: SupabaseTarget | None, names: Iterable[str] = ("sma", "feed")) -> None:
         self.places.manifests.mkdir(parents=True, exist_ok=True)
-        agents = (spec("sma"), spec("feed"))
+        agents = tuple(map(spec, names))
         manifest = manifest_of(*agents, scope=Scope.USER, source=self.home / "agents.yaml", supabase=target)
         self.places.manifest("trading").write_text(to_json(manifest))
 

@@ -32,6 +32,7 @@ from psycopg.rows import dict_row
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
 BINARIES = Path("/usr/lib/postgresql/15/bin")
+EXTENSIONS = Path("/usr/share/postgresql/15/extension")
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -242,13 +243,13 @@ class Api:
 
 
 class Stack:
-    """All three. Use it as a context manager; `prepare` gets the URL of the database before PostgREST looks at it.
-    `hasty`: what was said to be written may be lost with the power."""
+    """All three. Use it as a context manager; `prepare` gets the URL of the database before PostgREST looks at it,
+    `settings` are those of PostgreSQL beside what it needs here."""
 
-    def __init__(self, prepare: Callable[[str], None] = lambda url: None, *, hasty: bool = True) -> None:
+    def __init__(self, prepare: Callable[[str], None] = lambda url: None, settings: Mapping[str, str] = HASTE) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="supervise-sb-"))
         self.base.chmod(0o755)
-        self.database = Database(self.base / "pg", {**SETTINGS, **(HASTE if hasty else {})})
+        self.database = Database(self.base / "pg", {**SETTINGS, **settings})
         self._prepare = prepare
         self._apis: list[Api] = []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.supabase.conftest import Connection
 from tests.supabase.nouns import event, opened, report, row, sample, stored
 from tests.supabase.stack import Api
@@ -92,3 +94,22 @@ def test_history_goes_in_batches_and_no_more_of_it_than_is_old(api: Api) -> None
     assert api.rpc("prune_history", **cut, most=3) == {"events": 2, "samples": 0}
     assert api.call("agent_events?select=id")[1] == [{"id": "new"}]
     assert len(api.call("agent_samples?select=name")[1]) == 1
+
+
+def test_a_host_lets_its_own_old_history_go_but_no_day_of_it(api: Api, db: Connection) -> None:
+    for host in ("ares", "zeus"):
+        api.rpc("append_events", host=host, rows=[event(f"{host} {one}") for one in ("old", "day", "new")])
+        api.rpc("append_samples", host=host, rows=[sample(minutes=one) for one in range(3)])
+    for ages in ("31 days", "old"), ("25 hours", "day"), ("23 hours", "new"):
+        db.execute("update agent_events set at = now() - %s::interval where id like '%% ' || %s", ages)
+    db.execute("update agent_samples set at = now() - make_interval(hours => 23 + extract(minute from at)::int * 2)")
+
+    def kept(**asked: Any) -> Any:
+        return api.rpc("retain_history", host="ares", **asked)
+
+    assert kept(events=30 * 86400, samples=30 * 86400, most=5) == {"events": 1, "samples": 0}
+    assert kept(events=0, samples=0, most=1) == {"events": 1, "samples": 1}
+    assert kept(events=0, samples=0) == {"events": 0, "samples": 1}
+    left = db.execute("select host, count(*) as events from agent_events group by host order by host").fetchall()
+    assert left == [{"host": "ares", "events": 1}, {"host": "zeus", "events": 3}]
+    assert db.execute("select host from agent_samples where host = 'ares'").fetchall() == [{"host": "ares"}]

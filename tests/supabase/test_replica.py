@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any, TypeVar
 
 import pytest
@@ -15,7 +18,7 @@ from supervise.model import Lock, Status, TableMap
 from supervise.stores import Change
 from supervise.stores.sqlite import Sqlite
 from supervise.stores.supabase.client import Client
-from supervise.stores.supabase.faults import Kind
+from supervise.stores.supabase.faults import Fault, Kind
 from supervise.stores.supabase.flusher import TICK, Command, Done, Flusher, Hooks
 from supervise.stores.supabase.keys import Access
 from tests.nouns import NOON
@@ -31,12 +34,21 @@ OPERATOR = "11111111-1111-1111-1111-111111111111"
 class Host:
     """A store with its flusher, in this thread."""
 
-    def __init__(self, folder: Path, api: Api, *, host: str = "ares", token: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        api: Api,
+        *,
+        host: str = "ares",
+        token: str | None = None,
+        client: Callable[[Access], Client] = Client,
+        **options: Any,
+    ) -> None:
         folder.mkdir(exist_ok=True)
         key = api.publishable_key if token else api.secret_key
         self.access = Access(api.url, key, token or key)
         self.store = Sqlite.open(folder / "state.db", host=host, replicate=True)
-        self.flusher = Flusher(self._ask, lambda: Client(self.access), host=host, **options)
+        self.flusher = Flusher(self._ask, lambda: client(self.access), host=host, **options)
 
     def _ask(self, question: Callable[[Sqlite], T]) -> T:
         return question(self.store)
@@ -51,6 +63,10 @@ class Host:
             if wait := self.flusher.tick():
                 return wait
         raise AssertionError("it never comes to rest")
+
+    def arrived(self) -> bool:
+        """Whether nothing waits any more after one more tick."""
+        return self.flusher.tick() == TICK and self.store.depth() == 0
 
     def close(self) -> None:
         self.flusher.close()
@@ -75,6 +91,56 @@ def test_rows_and_history_are_there_as_they_are_here(ares: Host, api: Api, db: C
     assert db.execute("select count(*) as n from agent_samples").fetchone() == {"n": 1}
     assert db.execute("select host, message from host_status").fetchall() == [{"host": "ares", "message": "all well"}]
     assert (ares.store.depth(), ares.flusher.state.why) == (0, "")
+
+
+class Unreliable(Client):
+    """Loses requests, which arrive later all the same, and sends others again, in any order."""
+
+    def __init__(self, access: Access, rnd: Random) -> None:
+        super().__init__(access)
+        self._rnd = rnd
+        self._sent: list[tuple[str, dict[str, Any]]] = []
+
+    def call(self, function: str, **arguments: Any) -> Any:
+        if function in ("report_status", "append_events", "append_samples"):
+            self._sent.append((function, arguments))
+            if self._rnd.random() < 0.2:
+                raise Fault(Kind.AWAY, "it went astray")
+        answer = super().call(function, **arguments)
+        self.repeat(3)
+        return answer
+
+    def repeat(self, most: int) -> None:
+        for function, arguments in self._rnd.sample(self._sent, min(most, len(self._sent))):
+            super().call(function, **arguments)
+
+
+def test_whatever_goes_astray_or_comes_twice_or_late_the_newest_wins_for_each_host(
+    api: Api, db: Connection, tmp_path: Path
+) -> None:
+    rnd, clients = Random(5), []
+
+    def unreliable(access: Access) -> Client:
+        clients.append(Unreliable(access, rnd))
+        return clients[-1]
+
+    names = ("ares", "hera")
+    hosts = [Host(tmp_path / name, api, host=name, client=unreliable) for name in names]
+    for number in range(40):
+        for name, host in zip(names, hosts, strict=True):
+            agents = rnd.sample(("sma", "ema", "rsi"), 2)
+            host.commit(*agents, pid=number, events=(event(f"{name} {number}"),))
+            host.flusher.tick()
+    for host in hosts:
+        eventually(host.arrived, "all has arrived")
+    for client in clients:
+        client.repeat(1000)
+    for name, host in zip(names, hosts, strict=True):
+        here = {one.name: one.pid for one in host.store.load().rows.values()}
+        assert {one["name"]: one["pid"] for one in stored(api, host=name)} == here
+        host.close()
+    events = db.execute("select host, count(*) as n from agent_events group by host order by host").fetchall()
+    assert events == [{"host": name, "n": 40} for name in names]
 
 
 def test_nothing_is_foreign_that_we_wrote_ourselves(ares: Host, api: Api) -> None:
@@ -147,6 +213,22 @@ def test_a_host_that_says_nothing_is_swept_by_another(ares: Host, api: Api, db: 
     other.close()
 
 
+@pytest.mark.slow
+def test_a_host_that_is_pulled_from_the_wall_is_known_to_be_silent_within_90_seconds(
+    ares: Host, api: Api, db: Connection, tmp_path: Path
+) -> None:
+    hera = Host(tmp_path / "hera", api, host="hera")
+    ares.commit("sma")
+    assert ares.tick() == TICK
+    pulled = time.monotonic()
+    while db.execute("select status from agent_status where agent_name = 'SMA'").fetchone() == {"status": "running"}:
+        assert time.monotonic() - pulled < 90
+        time.sleep(hera.tick())
+    print(f"silent for {time.monotonic() - pulled:.0f} s: unknown")
+    assert stored(api, host="ares")[0]["reason"] == "HostSilent"
+    hera.close()
+
+
 def test_a_clock_that_is_set_back_a_year_holds_nothing_up(ares: Host, api: Api) -> None:
     ares.commit("sma", pid=1)
     ares.tick()
@@ -168,6 +250,33 @@ def test_of_two_stores_with_one_name_one_writes_and_the_other_says_so(api: Api, 
     first.tick()
     assert (told, first.flusher.state.superseded) == ([first.store.instance], True)
     assert stored(api)[0]["pid"] == 2
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["its disk", "its memory too"])
+def test_of_a_machine_and_its_copy_one_writes_and_the_other_says_so(api: Api, tmp_path: Path, running: bool) -> None:
+    """The store is the same in both, and where the machine was copied as it ran, so is the session."""
+    first = Host(tmp_path / "one", api)
+    first.commit("sma", pid=1)
+    first.tick()
+    (tmp_path / "two").mkdir()
+    with (
+        closing(sqlite3.connect(tmp_path / "one/state.db")) as live,
+        closing(sqlite3.connect(tmp_path / "two/state.db")) as db,
+    ):
+        live.backup(db)
+    second = Host(tmp_path / "two", api)
+    if running:
+        second.flusher._epoch, second.flusher._instance = first.flusher._epoch, first.flusher._instance
+    for pid in range(2, 8):
+        first.commit("sma", pid=pid)
+        first.tick()
+        second.commit("sma", "ema", pid=pid + 100)
+        second.tick()
+    (silent,) = [one for one in (first, second) if one.flusher.state.superseded]
+    writes = second if silent is first else first
+    assert stored(api, name="sma")[0]["pid"] == writes.store.load().rows["sma"].pid
     first.close()
     second.close()
 
@@ -223,6 +332,16 @@ def test_what_the_tables_refuse_is_set_aside_and_all_else_arrives(ares: Host, ap
     ares.commit("bad", tasks=1)
     ares.tick()
     assert [one["name"] for one in stored(api)] == ["bad", "ema", "sma"]
+
+
+def test_history_that_is_kept_no_longer_here_goes_there(api: Api, db: Connection, tmp_path: Path) -> None:
+    keep = timedelta(days=90), timedelta(days=30)
+    host = Host(tmp_path / "ares", api, keep=lambda: keep)
+    old, new = datetime.now(UTC) - timedelta(days=91), datetime.now(UTC)
+    host.commit("sma", events=(event("old", at=old), event("new", at=new)))
+    host.tick()
+    assert [one["id"] for one in db.execute("select id from agent_events")] == ["new"]
+    host.close()
 
 
 def test_titles_that_change_places_find_theirs(ares: Host, api: Api) -> None:

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import random
 from typing import Any, Protocol, TypeVar
 
@@ -21,7 +21,7 @@ from supervise.model import Event, Lock, StatusRow, TableMap
 from supervise.stores import DeadLetter, ItemKind, OutboxItem, Sample
 from supervise.stores.sqlite import Sqlite
 from supervise.stores.supabase.faults import Fault, Kind
-from supervise.stores.supabase.pace import pause
+from supervise.stores.supabase.pace import LONGEST, UNTIL_REPAIRED, pause
 from supervise.stores.supabase.tables import mapped
 from supervise.stores.supabase.wire import (
     Json,
@@ -38,6 +38,10 @@ TICK = 5.0
 """Seconds between two reports."""
 SWEEP = 15.0
 """Seconds between two looks at hosts that say nothing any more: within 90 s everybody knows."""
+PRUNE = 3600.0
+"""Seconds between two deletions of history there that is older than here."""
+PRUNED = 2000
+"""Events, and samples, that go at once."""
 BATCH, SMALLEST_BATCH = 500, 10
 EVERYTHING = 3600.0
 """Seconds after which all rows are sent anew, whatever became of them there."""
@@ -136,6 +140,7 @@ class Flusher:
         host: str,
         hooks: Hooks = Hooks(),
         tables: Sequence[TableMap] = (),
+        keep: Callable[[], tuple[timedelta, timedelta]] | None = None,
         locks: Mapping[str, Json] | None = None,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random,
@@ -150,6 +155,8 @@ class Flusher:
         self._reach = reach
         self._host = host
         self._hooks = hooks
+        self._keep = keep
+        """How long events and samples are kept."""
         self._clock = clock
         self._draw = draw
         self._calls: Calls | None = None
@@ -164,7 +171,7 @@ class Flusher:
         self._retained = False
         """Whether rows of agents that are no more have gone in this session."""
         self._counted = self._corrected = -math.inf
-        self._swept: float | None = None
+        self._swept = self._pruned = -math.inf
         self._all_sent = 0.0
         self._other: tuple[object, float] | None = None
         """The last sign of whoever writes our rows now, and when we saw it."""
@@ -212,6 +219,7 @@ class Flusher:
         more = [self._append(calls, kind) for kind in (ItemKind.EVENT, ItemKind.SAMPLE)]
         self._finish(calls)
         self._sweep(calls)
+        self._prune(calls)
         return again or any(more)
 
     def _open_session(self, calls: Calls) -> None:
@@ -385,12 +393,26 @@ class Flusher:
 
     def _sweep(self, calls: Calls) -> None:
         clock = self._clock()
-        if self._swept is None or clock - self._swept >= SWEEP:
+        if clock - self._swept >= SWEEP:
             self._swept = clock
             try:
                 calls.call("sweep_silent_hosts")
             except Fault as fault:  # another host does it, or the database itself
                 self._let_pass("hosts that are silent cannot be looked for", fault)
+
+    def _prune(self, calls: Calls) -> None:
+        clock = self._clock()
+        if self._keep is None or clock - self._pruned < PRUNE:
+            return
+        self._pruned = clock
+        events, samples = (span.total_seconds() for span in self._keep())
+        try:
+            gone = calls.call("retain_history", host=self._host, events=events, samples=samples, most=PRUNED)
+        except Fault as fault:  # `supervise db prune` does it too
+            self._let_pass("old history cannot be deleted", fault)
+            return
+        if isinstance(gone, dict) and PRUNED in gone.values():
+            self._pruned = -math.inf  # there is more, for the next tick
 
     def _let_pass(self, what: str, fault: Fault) -> None:
         """Something beside our rows and events fails, which must not hold those up. Raises what passes by itself."""
@@ -430,7 +452,8 @@ class Flusher:
         since = self.state.since or now().wall
         self.state = replace(self.state, why=str(fault), kind=fault.kind, since=since)
         self._count_quietly()
-        return pause(self._failures, draw=self._draw(), wish=fault.retry_after)
+        longest = UNTIL_REPAIRED if fault.kind is Kind.REFUSED else LONGEST
+        return pause(self._failures, draw=self._draw(), longest=longest, wish=fault.retry_after)
 
     def _succeeded(self) -> None:
         if self.state.why:

@@ -15,7 +15,20 @@ from supervise.model import Lock, Status, TableMap
 from supervise.stores import Change, EventQuery, ItemKind
 from supervise.stores.sqlite import Sqlite
 from supervise.stores.supabase.faults import Fault, Kind
-from supervise.stores.supabase.flusher import BATCH, EVERYTHING, SILENT, SWEEP, TICK, Command, Done, Flusher, Hooks
+from supervise.stores.supabase.flusher import (
+    BATCH,
+    EVERYTHING,
+    PRUNE,
+    PRUNED,
+    SILENT,
+    SWEEP,
+    TICK,
+    Command,
+    Done,
+    Flusher,
+    Hooks,
+)
+from supervise.stores.supabase.pace import UNTIL_REPAIRED
 from tests.nouns import NOON
 from tests.stores.nouns import HOST, event, host_status, opened, row, sample
 from tests.stores.supabase.there import There
@@ -173,6 +186,22 @@ def test_what_fails_beside_the_rows_holds_nothing_up_and_is_told_once(
     assert len(caplog.records) == 2
 
 
+def test_history_that_is_kept_no_longer_goes_a_batch_at_a_time(store: Sqlite, there: There) -> None:
+    there.old, clock = 2 * PRUNED + 1, [0.0]
+    keep = timedelta(days=90), timedelta(days=30)
+    one = flusher(store, there, keep=lambda: keep, clock=lambda: clock[0])
+    for _ in range(5):
+        assert one.tick() == TICK
+    assert (there.old, there.log.count("retain_history")) == (0, 3)
+    assert there.kept == (90 * 86400, 30 * 86400)
+    clock[0] += PRUNE
+    there.broken = {"retain_history"}
+    assert one.tick() == TICK
+    assert (there.log.count("retain_history"), one.state.why) == (4, "")
+    one.tick()
+    assert there.log.count("retain_history") == 4
+
+
 def test_all_rows_are_sent_anew_now_and_then(store: Sqlite, there: There) -> None:
     clock = [0.0]
     commit(store, "sma")
@@ -252,6 +281,7 @@ def test_after_a_refusal_it_looks_for_the_key_again(store: Sqlite, there: There)
     one = flusher(store, there)
     one.tick()
     assert there.closed == 1
+    assert [one.tick() for _ in range(12)][-1] == UNTIL_REPAIRED
 
 
 def test_a_store_that_cannot_be_asked_is_no_trouble_of_the_other_side(there: There) -> None:

@@ -24,6 +24,10 @@ class There:
     events: dict[str, dict[str, Any]] = field(default_factory=dict)
     samples: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     arrived: int = 0
+    old: int = 0
+    """Events that are kept no longer."""
+    kept: tuple[float, float] | None = None
+    """How long events and samples are to be kept, in seconds."""
     commands: list[dict[str, Any]] = field(default_factory=list)
     finished: list[tuple[int, bool, str]] = field(default_factory=list)
     mirrored: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -87,6 +91,12 @@ class There:
             del self.rows[name]
         self.touched -= gone
         return {"gone": len(gone)}
+
+    def retain_history(self, host: str, events: float, samples: float, most: int) -> Any:
+        gone = min(self.old, most)
+        self.old -= gone
+        self.kept = events, samples
+        return {"events": gone, "samples": 0}
 
     def append_events(self, host: str, rows: list[Any]) -> Any:
         self.arrived += len(rows)
