@@ -57,7 +57,7 @@ MUTATIONS = (
     Mutation(STORE, '            self._set_meta("replicate", "1" if wanted else "0")', "            pass"),
     Mutation(FLUSHER, "Kind.REFUSED else LONGEST", "Kind.AWAY else LONGEST"),
     Mutation(FLUSHER, "        self._pruned = clock\n", ""),
-    Mutation(FLUSHER, "self._pruned = -math.inf  # there is more", "pass"),
+    Mutation(FLUSHER, "self._pruned = -math.inf  #", "pass  #"),
     Mutation(FLUSHER, "clock - self._pruned < PRUNE", "clock - self._pruned > PRUNE"),
     Mutation(WIRE, 'min(moment(said["until"]), now + LONGEST_LOCK)', 'moment(said["until"])'),
     Mutation(WIRE, "**dict.fromkeys(LOCK), ", ""),

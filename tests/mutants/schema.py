@@ -6,6 +6,7 @@ from tests.mutants import Mutation
 
 STEPS = "supervise/stores/migrations"
 BY_HAND, HEARTBEATS = f"{STEPS}/compat/0000_by_hand.sql", f"{STEPS}/compat/0010_heartbeats.sql"
+READERS = f"{STEPS}/postgres/0009_readers.sql"
 TABLES, ASKING, ROWS, REPORTS, COMMANDS, RIGHTS, RETENTION = (
     f"{STEPS}/postgres/{name}.sql"
     for name in (
@@ -19,6 +20,7 @@ TABLES, ASKING, ROWS, REPORTS, COMMANDS, RIGHTS, RETENTION = (
     )
 )
 TESTS = {
+    READERS: "tests/supabase/test_cron.py tests/supabase/test_history.py tests/supabase/test_readers.py",
     **dict.fromkeys((BY_HAND, HEARTBEATS), "tests/supabase/test_rows_by_hand.py"),
     **dict.fromkeys(
         (TABLES, ASKING, ROWS, REPORTS, COMMANDS, RIGHTS, RETENTION),
@@ -90,6 +92,9 @@ MUTATIONS = (
         "set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);\ncomment",
         "set (fillfactor = 100);\ncreate index mut on public.agent_status (health);\ncomment",
     ),
+    Mutation(READERS, "alter publication supabase_realtime add table public.agent_events", "null"),
+    Mutation(READERS, "'* * * * *', 'select public.sweep_silent_hosts()'", "'* * * * *', 'select 1'"),
+    Mutation(READERS, "if exists (select from pg_catalog.pg_extension where extname = 'pg_cron')", "if false"),
     Mutation(RETENTION, "secs => greatest(events, 86400)", "secs => events"),
     Mutation(RETENTION, "secs => greatest(samples, 86400)", "secs => samples"),
     Mutation(RETENTION, "e.host = h and ", ""),
