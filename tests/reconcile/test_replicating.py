@@ -99,7 +99,8 @@ async def test_what_is_written_here_is_there_soon(places: Places, there: There) 
         info = daemon.replicating.info()
         assert info is not None
         assert (info["where"], info["why"], daemon.replicating.troubles()) == (TARGET.url, "", [])
-        assert there.kept == tuple(span.total_seconds() for span in daemon.retention())
+        kept = tuple(span.total_seconds() for span in daemon.retention())
+        await until(lambda: there.kept == kept)
 
 
 @in_a_loop
