@@ -81,6 +81,21 @@ FIGURES = ("updated_at", "last_heartbeat", "cpu", "memory", "tasks")
 """What changes in a row all the time, and is worth a new one only now and then."""
 FACTS = tuple(one.name for one in fields(StatusRow) if one.name not in FIGURES)
 KNOWN = attrgetter(*FACTS)
+BESIDE_ITS_STATE = frozenset(
+    {
+        Reason.SILENT,
+        Reason.PROBE_FAILING,
+        Reason.DUPLICATE_PROCESS,
+        Reason.AGENT_ERROR,
+        Reason.AGENT_WARNING,
+        Reason.AGENT_WAITING,
+        Reason.LATE,
+        Reason.IDLE,
+        Reason.OVERRAN,
+        Reason.DRIFT,
+    }
+)
+"""What is true of one that runs, and was not so yet when its manager last changed its state."""
 TRIED_AGAIN = (Reason.QUARANTINED, Reason.NOT_RUNNING)
 """Where people are told when."""
 NOTHING_SEEN = Observation()
@@ -288,7 +303,7 @@ def _since(last: StatusRow | None, verdict: Verdict, unit: UnitState | None, now
             return last.since
         if last.past.boot == now.boot and last.past.seen_since is not None:
             return now.wall - (now.monotonic - last.past.seen_since)  # `since` was that of the lock
-    return fact_time(last, unit, now)
+    return now.wall if verdict.reason in BESIDE_ITS_STATE else fact_time(last, unit, now)
 
 
 def fact_time(last: StatusRow | None, unit: UnitState | None, now: Instant) -> datetime:
@@ -364,7 +379,8 @@ def _events(last: StatusRow | None, row: StatusRow, case: Case, unit: UnitState 
     if unit and not before and _restarted_unseen(last, row, unit, case):
         before = (restart_event(row, unit, at=at),)
     if SHOWN(last) != SHOWN(row):
-        return (*before, status_event(last, row, at=at, intent=case.intent))
+        told_at = case.now.wall if row.observed_reason in BESIDE_ITS_STATE else at
+        return (*before, status_event(last, row, at=told_at, intent=case.intent))
     return before
 
 

@@ -26,6 +26,7 @@ from supervise.places import Places
 from supervise.reconcile import disk, journaling, orders
 from supervise.reconcile.acting import Acting
 from supervise.reconcile.alerting import Alerting
+from supervise.reconcile.believing import Believing
 from supervise.reconcile.following import SOONEST_PING, Following
 from supervise.reconcile.host import STOPPED, troubles
 from supervise.reconcile.metering import Metering
@@ -105,6 +106,7 @@ class Daemon:
         )
         self.acting.reconciler = self.reconciler
         self.following = Following(places, self.reconciler)
+        self.believing = Believing(self.reconciler, self.following)
         self.alerting = Alerting(self.reconciler, self.writer.commit)
         self.replicating = Replicating(self, environ)
         self.metering = Metering(self.reconciler)
@@ -160,6 +162,7 @@ class Daemon:
             task.cancel()
         await asyncio.wait(tasks)
         self.acting.close()
+        self.believing.close()
         self._scraping.close()
         await self._server.close()
         await self.alerting.close()
@@ -181,9 +184,7 @@ class Daemon:
         return Here(lambda: self.reconciler.disk.specs.values(), self._take_findings)
 
     def _take_findings(self, found: Findings | None, concerned: Collection[str]) -> None:
-        names = self.reconciler.take_findings(found, concerned)
-        if names and self.following.seen.is_set():
-            self.reconciler.run_pass(names)
+        self.believing.take(found, concerned)
 
     # --- What others ask for ------------------------------------------------------------------------------------------
 
@@ -197,6 +198,7 @@ class Daemon:
                 await self.following.resync()
             with suppress(PlatformError):  # what cannot be seen is said elsewhere
                 await self.scanning.fresh()
+            await self.believing.settled()
 
     def reload(self) -> str:
         """Read everything anew, whatever the disk's stamps say; gives what changed. A manifest that is damaged leaves

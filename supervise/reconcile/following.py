@@ -115,6 +115,18 @@ class Following:
         if self.platform and not await self.platform.is_as_known(self._reconciler.states):
             await self.resync()
 
+    async def look_at(self, names: Collection[str]) -> None:
+        """Ask for these anew, where it can be asked."""
+        if self.platform is None:
+            return
+        try:
+            async with asyncio.timeout(PATIENCE):
+                states = (await self.platform.snapshot(names)).states
+        except (PlatformError, TimeoutError) as error:
+            log.warning("cannot look at units anew: %s", error)
+            return
+        self._reconciler.run_pass(set().union(*map(self._reconciler.take_state, states.values())))
+
     async def _take_snapshot(self, platform: Platform) -> None:
         """It is not of one moment, so what is signalled while it is taken comes after it: it must not undo that."""
         meanwhile: list[UnitState] = []

@@ -63,6 +63,8 @@ from supervise.reconcile.tally import Tally
 from supervise.stores import Change, Memory, Sample, Setting
 
 log = logging.getLogger(__name__)
+PARTS_OF_A_LIFE = (Phase.STARTING, Phase.ACTIVE, Phase.STOPPING)
+"""In their order; after them it has ended."""
 PREVIOUS_MAIN = timedelta(seconds=10)
 """So long after its end a main process is still known by its PID: its last words may be queued."""
 Commit = Callable[[Change], "asyncio.Future[bool]"]
@@ -115,6 +117,8 @@ class Reconciler:
         """Agents of whom nothing is new but words, and that they live; the first has waited longest."""
         self._dependents: dict[str, set[str]] = {}
         self._moved: dict[str, timedelta] = {}
+        self._down_for_sure: dict[str, timedelta] = {}
+        """Since when a unit is down of which systemd was asked for it."""
         """When each unit last changed: what was seen of its processes before that is no longer so."""
         self._doubted: dict[ProcessId, bool] = {}
         """Processes of which nobody can tell whose they are, and whether that was told."""
@@ -186,6 +190,18 @@ class Reconciler:
         if (found is None) is not self.blind:
             self._tell_of_sight(found)
         return names
+
+    def seemingly_left(self, found: Findings | None) -> set[str]:
+        """Agents with processes in a unit that is down as far as we know, if nobody has asked about it since it is."""
+        if found is None:
+            return set()
+        down = [name for name in found.inside if name in self.states and self.states[name].phase in DOWN]
+        unsure = [name for name in down if self._down_for_sure.get(name) != self._moved_at(name)]
+        return {name for name in unsure if self._inside(found, name)}
+
+    def believe_down(self, names: Collection[str]) -> None:
+        """These were asked about: what is down now is so, until it moves."""
+        self._down_for_sure |= {name: self._moved_at(name) for name in names}
 
     def take_beat(self, name: str, beat: Beat) -> bool:
         """Whether it is to be decided about at once; else it is `owed` a look."""
@@ -494,10 +510,16 @@ class Reconciler:
         found = self.findings
         if found is None:
             return {}
-        since = self._moved.get(name, timedelta())
-        inside = _ids(found.inside.get(name, ())) if found.at and found.at > since else None
+        inside = self._inside(found, name)
         foreground = _ids(found.foreground.get(name, ()))
         return {"outside": found.outside.get(name, ()), "inside": inside, "foreground": foreground}
+
+    def _inside(self, found: Findings, name: str) -> frozenset[ProcessId] | None:
+        return _ids(found.inside.get(name, ())) if found.at and found.at > self._moved_at(name) else None
+
+    def _moved_at(self, name: str) -> timedelta:
+        """Since when its unit is as it is, where that was seen."""
+        return self._moved.get(name, timedelta())
 
     def _concerned(self, before: Findings | None, found: Findings | None, changed: Collection[str]) -> set[str]:
         if found is None:
@@ -589,12 +611,19 @@ def _ids(processes: Iterable[Process]) -> frozenset[ProcessId]:
 
 
 def _is_older(state: UnitState, known: UnitState) -> bool:
-    """Whether it is of a life before the known one, or of the same before its end: no life comes back."""
+    """Whether it is of a life before the known one, or of an earlier part of the same: no life goes backwards."""
     if state.started_monotonic is None or known.started_monotonic is None:
         return False
     if state.incarnation == known.incarnation:
-        return state.ended_monotonic is None and known.ended_monotonic is not None
+        return _part_of_life(state) < _part_of_life(known)
     return state.started_monotonic < known.started_monotonic
+
+
+def _part_of_life(state: UnitState) -> int:
+    """What a snapshot reads may be of two moments: of a unit that is down yet and has a main process, it has begun."""
+    if state.ended_monotonic is not None:
+        return len(PARTS_OF_A_LIFE)
+    return PARTS_OF_A_LIFE.index(state.phase) if state.phase in PARTS_OF_A_LIFE else 0
 
 
 def _with_signs(state: UnitState, known: UnitState) -> UnitState:

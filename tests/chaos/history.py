@@ -55,6 +55,9 @@ class Life:
     pid: int
     begin: float
     end: float
+    """At the latest: between two looks it may have ended, and have been followed by another."""
+    seen: float
+    """When it last lived for sure."""
 
 
 @dataclass(slots=True)
@@ -131,7 +134,7 @@ def _ends(act: Act, life: Life) -> bool:
         return False
     if act.hang:
         return True
-    return (act.over or act.end or life.end) >= life.end - STOP
+    return (act.over or act.end or life.end) >= min(life.seen, life.end) - STOP
 
 
 def newest(acts: Sequence[Act], at: float) -> Act | None:

@@ -160,7 +160,7 @@ class Oracle:
 
     def _ended(self, history: History, before: Facts, facts: Facts) -> None:
         exited = facts.unit.exited if facts.unit.exited > before.unit.started else facts.end
-        life = Life(before.unit.pid, before.unit.started, min(exited, facts.end))
+        life = Life(before.unit.pid, before.unit.started, min(exited, facts.end), seen=before.begin)
         explained = history.explained(life)
         history.lives.append(life)
         if not explained:

@@ -157,6 +157,13 @@ def test_who_was_killed_by_a_fault_was_not(scene: Scene) -> None:
     assert scene.kinds == []
 
 
+def test_who_may_have_ended_soon_after_the_fault_while_nobody_could_look_was_not(scene: Scene) -> None:
+    scene.done("kill", at=1000.9, ends=True)
+    scene.says(row(pid=71), at=1010.0)
+    scene.is_so(replace(RUNS, pid=71, started=1010.0, changed=1010.0), at=1010.1, until=1010.5)
+    assert scene.kinds == []
+
+
 def test_a_process_that_nobody_planted_is_a_double(scene: Scene) -> None:
     stray = Process(98, 1000.5, "S", 1000, MEMBER.argv, "/home/ops/chaos", "session-1.scope")
     scene.is_so(at=1001.0, until=1002.3, outside=(stray,))

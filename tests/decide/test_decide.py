@@ -229,6 +229,23 @@ def test_a_change_that_came_after_the_last_change_of_the_unit_is_of_now() -> Non
     assert event.at == NOON + seconds(5)
 
 
+def test_what_was_found_of_a_new_life_is_of_now_and_not_of_its_start() -> None:
+    host = running()
+    born = after(seconds(1))
+    (*_, event) = host.sees(alive("b", start=born, since=born.wall, edited=True), at=after(seconds(5))).events
+    assert (event.reason, event.at) == ("Drift", NOON + seconds(5))
+    assert host.row().since == event.at
+
+
+def test_what_is_well_again_in_a_life_that_nobody_saw_begin_is_so_since_that_began() -> None:
+    host = running()
+    host.sees(alive(edited=True), at=after(seconds(1)))
+    born = after(seconds(2))
+    events = host.sees(alive("b", start=born, since=born.wall), at=after(seconds(5))).events
+    assert (events[-1].reason, events[-1].at) == ("AsWanted", born.wall)
+    assert host.row().since == born.wall
+
+
 def test_no_event_is_of_the_future() -> None:
     (event,) = Host(AGENT).sees(dead(at=after(seconds(5)))).events
     assert event.at == NOON
@@ -1082,3 +1099,11 @@ def test_those_that_wait_for_long_wait_less_once_many_are_given_up() -> None:
     later = after(minutes(1))
     decision = host.sees(*[dead(name=f"a{number}", at=later, **GIVEN_UP) for number in (1, 2)], at=later)
     assert decision.wakes["a0"] - later.monotonic <= minutes(2.4)
+
+
+def test_what_has_come_over_many_is_not_told_again_when_something_else_comes_over_others() -> None:
+    host = fleet(9)
+    silence(host, 4)
+    now = after(minutes(6))
+    decision = host.sees(*[dead(name=f"a{number}", at=now, **GIVEN_UP) for number in range(4, 8)], at=now)
+    assert [event.reason for event in decision.events if event.kind is EventKind.HOST] == ["Quarantined"]

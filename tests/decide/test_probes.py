@@ -338,6 +338,16 @@ def test_a_cut_is_told_once_and_its_end_once() -> None:
     assert told_of_host(host.sees(at=after(minutes(2)))) == []
 
 
+def test_of_two_cuts_at_once_each_is_told_by_itself() -> None:
+    host = fleet(6)
+    unreachable = replace(REFUSED, network_error="unreachable")
+    assert len(told_of_host(host.sees(*map(failing, range(3))))) == 1
+    (begun,) = told_of_host(host.sees(*(failing(number, unreachable) for number in range(3, 6)), at=after(minutes(1))))
+    assert "the network is unreachable" in begun.message
+    (over,) = told_of_host(host.sees(*(one(number, live=YES) for number in range(3, 6)), at=after(minutes(2))))
+    assert "the network is unreachable no more" in over.message
+
+
 def test_when_it_is_over_the_last_ones_are_asked_anew_before_anything_is_done() -> None:
     """Their answers are of the time before, and a pass over somebody else finds it out."""
     host = fleet(6)

@@ -45,6 +45,10 @@ def beat(at: Instant = NOW, **changes: object) -> Beat:
     return replace(Beat(at=at, pid=7), **changes)  # type: ignore[arg-type]
 
 
+STARTS, LEAVES = alive(phase=Phase.STARTING), alive(phase=Phase.STOPPING)
+ENDED = dead(at=after(seconds(1)))
+
+
 def due_for_a_start(folder: Path) -> Rig:
     """An agent that was installed before this boot and that nobody has started."""
     rig = Rig(folder, spec())
@@ -366,6 +370,32 @@ async def test_what_no_signal_tells_stays_until_it_is_asked_for_again(tmp_path: 
     assert (known.next_run, known.timer_active, known.needs_reload) == (NOW.wall, True, True)
     rig.reconciler.take_stale(frozenset(), {"sma"})
     assert not rig.reconciler.states["sma"].needs_reload
+
+
+@pytest.mark.parametrize(
+    ("older", "known"),
+    [(STARTS, alive()), (STARTS, LEAVES), (STARTS, ENDED), (alive(), LEAVES), (alive(), ENDED), (LEAVES, ENDED)],
+)
+@in_a_loop
+async def test_no_life_goes_backwards(tmp_path: Path, older: UnitState, known: UnitState) -> None:
+    """What was signalled before a snapshot was taken may be heard only after it."""
+    rig = Rig(tmp_path, spec())
+    rig.see(known)
+    assert rig.reconciler.take_state(older) == set()
+    assert rig.reconciler.states["sma"].phase is known.phase
+    rig.see(older)
+    assert rig.reconciler.take_state(known) == {"sma"}
+    assert rig.reconciler.take_state(alive("b", start=after(seconds(9)))) == {"sma"}
+    assert rig.reconciler.take_state(ENDED) == set(), "of a life before"
+
+
+@in_a_loop
+async def test_what_was_read_in_two_moments_holds_up_no_later_part_of_that_life(tmp_path: Path) -> None:
+    """Listed while it waited for its start, and asked about when that had come."""
+    rig = Rig(tmp_path, spec())
+    rig.see(alive(phase=Phase.QUEUED))
+    assert rig.reconciler.take_state(alive()) == {"sma"}
+    assert rig.reconciler.states["sma"].phase is Phase.ACTIVE
 
 
 @in_a_loop
