@@ -234,6 +234,7 @@ class Manager:
                 snapshot.states[spec.name],
                 seen.outside.get(spec.name, ()),
                 in_foreground=spec.name in seen.foreground,
+                left_behind=spec.name in seen.inside,
                 kill=kill,
             )
             for spec in specs
@@ -416,10 +417,17 @@ class Manager:
         return replace(result, text=f"{result.text}: it {ending(state)}" if told else result.text)
 
     async def _stop(
-        self, spec: AgentSpec, state: UnitState, found: tuple[Process, ...], *, in_foreground: bool, kill: bool
+        self,
+        spec: AgentSpec,
+        state: UnitState,
+        found: tuple[Process, ...],
+        *,
+        in_foreground: bool,
+        left_behind: bool,
+        kill: bool,
     ) -> Result:
         units = [timer_name(spec.name)] if state.timer_active else []
-        units += [unit_name(spec.name)] if state.phase in RUNNING else []
+        units += [unit_name(spec.name)] if state.phase in RUNNING or (kill and left_behind) else []
         units += [run_unit(spec.name)] if in_foreground else []
         if kill and found:
             await _end_all(found, replace(spec, stop_timeout=timedelta()))

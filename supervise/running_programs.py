@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from supervise.model import Process
-from supervise.observe.cgroups import agent_unit, container
+from supervise.observe.cgroups import container, looks_like_agents
 from supervise.observe.commands import Command, Kind, command
 from supervise.proposed import Proposal, proposal, sayable, telling, unique
 
@@ -57,7 +57,9 @@ def _identity(process: Process) -> Identity | None:
 
 def _is_managed(cgroup: str) -> bool:
     last = cgroup.rpartition("/")[2]
-    return bool(agent_unit(cgroup) or container(cgroup)) or (last.endswith(".service") and not BY_HAND.fullmatch(last))
+    return bool(looks_like_agents(cgroup) or container(cgroup)) or (
+        last.endswith(".service") and not BY_HAND.fullmatch(last)
+    )
 
 
 def _is_tool(runs: Command, directory: Path) -> bool:

@@ -66,6 +66,15 @@ def test_of_a_stop_it_is_told_whether_it_was_a_kill(tmp_path: Path, kill: bool, 
     assert heard.orders == [("stop", ["sma", "feed"], how)]
 
 
+@pytest.mark.parametrize("kill", [True, False])
+def test_what_a_unit_that_is_down_has_left_behind_is_killed_with_it_and_only_then(tmp_path: Path, kill: bool) -> None:
+    verbs = manager(tmp_path, Heard(), Findings(inside={"sma": (copy(4711),)}))
+    asyncio.run(verbs.stop(verbs.specs, tell=lambda result: None, kill=kill))
+    assert isinstance(verbs.platform, Machine)
+    wanted = ["stop agent@sma.service", "kill agent@sma.service"] if kill else []
+    assert verbs.platform.orders == wanted
+
+
 def test_who_runs_already_is_left_as_it_is(tmp_path: Path) -> None:
     verbs = manager(tmp_path, Heard(), NOTHING)
     for acted in (True, False):

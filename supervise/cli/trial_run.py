@@ -33,7 +33,7 @@ WARNING = 4
 """Lines of the log from this priority on are trouble."""
 FIRST_LOOK = 10.0
 """Seconds in which somebody must be able to say how the agent is."""
-ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 Opening = Callable[[], AbstractAsyncContextManager[Verbs]]
 

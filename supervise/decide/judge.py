@@ -178,6 +178,10 @@ def _foreground(case: Case, unit: UnitState) -> Verdict | None:
     if unit.phase not in DOWN:
         text = f"It runs twice: as a unit, and in the foreground or adopted (PID {pid})."
         return Verdict(Status.WARNING, Reason.DUPLICATE_PROCESS, text)
+    if case.seen.outside:
+        beside = copies(case.seen.outside)
+        text = f"It runs twice: in the foreground or adopted (PID {pid}), and outside of that: {beside}."
+        return Verdict(Status.WARNING, Reason.DUPLICATE_PROCESS, text)
     text = f"It runs outside of its unit, in the foreground or adopted (PID {pid})."
     return Verdict(Status.RUNNING, Reason.AS_WANTED, text)
 

@@ -62,7 +62,14 @@ Owner = Callable[[int], str | None]
 class Beats:
     """The reading end of the agent socket. `read` gives what has arrived."""
 
-    def __init__(self, sock: socket.socket, *, main: Owner, stranger: Callable[[int], None] = lambda pid: None) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        main: Owner,
+        stranger: Callable[[int], None] = lambda pid: None,
+        manager: str = "",
+    ) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -72,6 +79,7 @@ class Beats:
         """Datagrams that were read, accepted or not."""
         self._main = main
         self._stranger = stranger
+        self._manager = manager
         self._budgets: dict[int, tuple[float, float]] = {}
         self._strangers: dict[int, tuple[float, str | None]] = {}
 
@@ -134,7 +142,7 @@ class Beats:
         if known is None or now - known[0] > 1:
             if len(self._strangers) > MOST_SENDERS:
                 self._strangers.clear()
-            self._strangers[pid] = known = (now, _by_cgroup(pid, at))
+            self._strangers[pid] = known = (now, _by_cgroup(pid, at, self._manager))
             if known[1] is None:
                 self._stranger(pid)  # an agent outside of its unit, perhaps
         return known[1], False
@@ -203,12 +211,12 @@ def _earlier(now: Instant, wall: datetime) -> Instant:
     return Instant(wall, now.monotonic - age, now.boottime - age, now.boot)
 
 
-def _by_cgroup(pid: int, at: Instant) -> str | None:
+def _by_cgroup(pid: int, at: Instant, manager: str) -> str | None:
     """The agent in whose unit the process lives, if it is old enough to have sent what has arrived."""
     found = process(pid)
     if found is None or not _old_enough(found.id, at):
         return None
-    unit = agent_unit(found.cgroup)
+    unit = agent_unit(found.cgroup, manager)
     return unit[1] if unit and unit[0] is UnitKind.SERVICE else None
 
 

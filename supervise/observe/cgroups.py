@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
+from supervise.model import Scope
+
 NAME = r"(?P<{}>[a-z][a-z0-9_]{{0,50}}(?:\.[0-9]+)?)"
 UNITS = re.compile(
     "|".join(
@@ -39,13 +41,28 @@ class UnitKind(StrEnum):
     RUN = "run"
 
 
-def agent_unit(cgroup: str) -> tuple[UnitKind, str] | None:
-    """The agent unit that holds the control group, as its kind and the agent's name; at any depth, in any slice."""
-    for component in cgroup.split("/"):
-        found = UNITS.fullmatch(component) if component.startswith("agent") else None
-        if found and found.lastgroup:
-            return UnitKind(found.lastgroup), found[found.lastgroup]
+def own_manager(scope: Scope, uid: int) -> str:
+    """The manager of this scope, as `agent_unit` wants it: the unit that it runs in, below which all of its own are."""
+    return f"user@{uid}.service" if scope is Scope.USER else ""
+
+
+def agent_unit(cgroup: str, manager: str = "") -> tuple[UnitKind, str] | None:
+    """The agent unit of this manager that holds the control group, as its kind and the agent's name; in any slice.
+
+    Between the two are slices only: below their own `user@UID.service` users name units as they like.
+    """
+    above: list[str] = []
+    for component in cgroup.split("/")[1:]:
+        if component.startswith("agent") and (found := UNITS.fullmatch(component)) and found.lastgroup:
+            is_of_manager = [one for one in above if not one.endswith(".slice")] == ([manager] if manager else [])
+            return (UnitKind(found.lastgroup), found[found.lastgroup]) if is_of_manager else None
+        above.append(component)
     return None
+
+
+def looks_like_agents(cgroup: str) -> bool:
+    """Whether a unit of any manager, or what calls itself so, is an agent's."""
+    return any(component.startswith("agent") and UNITS.fullmatch(component) for component in cgroup.split("/"))
 
 
 def container(cgroup: str) -> str:

@@ -33,7 +33,7 @@ WHY = {
     ProcessClass.MANAGED: "in its unit",
     ProcessClass.FOREGROUND: "by hand in a scope of its own: `supervise run`, or adopted",
     ProcessClass.HIDDEN: "runs the agent's command outside of its unit, which is down",
-    ProcessClass.DUPLICATE: "runs the agent's command outside of its unit, which runs too",
+    ProcessClass.DUPLICATE: "runs the agent's command outside of its unit, beside another that runs it",
     ProcessClass.ORPHAN: "left in the control group of its unit, which is down",
     ProcessClass.AMBIGUOUS: "fits several agents",
     ProcessClass.UNKNOWN: "looks like the agent's, and cannot be inspected",
@@ -67,8 +67,8 @@ def _of_units(found: Findings, phases: Mapping[str, Phase]) -> Iterator[Listed]:
 
 def _outside(found: Findings, phases: Mapping[str, Phase]) -> Iterator[Listed]:
     for name, processes in found.outside.items():
-        down = phases.get(name) in (*DOWN, Phase.RESTARTING)
-        kind = ProcessClass.HIDDEN if down else ProcessClass.DUPLICATE
+        alone = phases.get(name) in (*DOWN, Phase.RESTARTING) and name not in found.foreground
+        kind = ProcessClass.HIDDEN if alone else ProcessClass.DUPLICATE
         yield from (Listed(one, kind, (name,)) for one in processes)
 
 

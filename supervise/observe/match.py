@@ -15,7 +15,7 @@ from functools import cache
 
 from supervise.model import AgentSpec, Doubt, Findings, Process
 from supervise.observe import scan
-from supervise.observe.cgroups import UnitKind, agent_unit, container
+from supervise.observe.cgroups import UnitKind, agent_unit, container, own_manager
 from supervise.observe.commands import Command, Kind, basename, command, interpreter, wanted
 
 Resolve = Callable[[str], str]
@@ -71,7 +71,10 @@ class Matcher:
         self._environ = environ
         self._environments: dict[str, Mapping[str, str]] = {}
         self._index: defaultdict[Key, list[_Wanted]] = defaultdict(list)
+        self._manager: str | None = None
+        """Whose units count: those of the agents' scope. Where there are no agents, nobody's."""
         for spec in specs:
+            self._manager = own_manager(spec.scope, os.getuid())
             self._environments[spec.name] = _told_apart_by(spec)
             for one in _wanted(spec, self._resolve):
                 for key in one.places():
@@ -81,7 +84,7 @@ class Matcher:
     def place(self, process: Process) -> Place:
         if container(process.cgroup):
             return NOWHERE
-        if unit := agent_unit(process.cgroup):
+        if self._manager is not None and (unit := agent_unit(process.cgroup, self._manager)):
             return Place(unit)
         if not process.argv:
             return NOWHERE

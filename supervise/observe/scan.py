@@ -18,7 +18,7 @@ from pathlib import Path
 
 from supervise.errors import PlatformError
 from supervise.model import Process, ProcessId
-from supervise.observe.cgroups import agent_unit, below, container
+from supervise.observe.cgroups import below, container, looks_like_agents
 
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -111,7 +111,7 @@ def read(proc: Path, pid: str, view: View) -> Process | None:
         if words is None:
             return None
         cgroup = below(_cgroup(_read("cgroup", folder)), view.container)
-        if _elsewhere(folder, view) and not agent_unit(cgroup):
+        if _elsewhere(folder, view) and not looks_like_agents(cgroup):
             return None
         parent, started = _parent_and_start(_read("stat", folder))
         uid = os.fstat(folder).st_uid

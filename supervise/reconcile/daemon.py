@@ -22,6 +22,7 @@ from supervise.errors import PlatformError, StoreError
 from supervise.model import Findings, HostStatus, Instant, ReconcilerSettings, Scope, Status
 from supervise.notify import Notify
 from supervise.observe.beats import Beats
+from supervise.observe.cgroups import own_manager
 from supervise.places import Places
 from supervise.reconcile import disk, journaling, orders
 from supervise.reconcile.acting import Acting
@@ -116,7 +117,8 @@ class Daemon:
         self._scraping = Scraping(self.metrics.text)
         self._metrics_listen = metrics_listen
         self._server = Server(self._answer)
-        self._beats = Beats(agent, main=self.reconciler.mains.get, stranger=self.scanning.suspect)
+        manager = own_manager(places.scope, os.getuid())
+        self._beats = Beats(agent, main=self.reconciler.mains.get, stranger=self.scanning.suspect, manager=manager)
         self._heard_at = 0.0
         self._flood_told: timedelta | None = None
         self._trouble: Trouble | None = None

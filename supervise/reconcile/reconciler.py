@@ -117,9 +117,9 @@ class Reconciler:
         """Agents of whom nothing is new but words, and that they live; the first has waited longest."""
         self._dependents: dict[str, set[str]] = {}
         self._moved: dict[str, timedelta] = {}
-        self._down_for_sure: dict[str, timedelta] = {}
-        """Since when a unit is down of which systemd was asked for it."""
         """When each unit last changed: what was seen of its processes before that is no longer so."""
+        self._down_for_sure: dict[str, timedelta] = {}
+        """Since when units are down that systemd was asked about after processes were seen in them."""
         self._doubted: dict[ProcessId, bool] = {}
         """Processes of which nobody can tell whose they are, and whether that was told."""
         self._unlooked: set[str] = set()
@@ -615,15 +615,16 @@ def _is_older(state: UnitState, known: UnitState) -> bool:
     if state.started_monotonic is None or known.started_monotonic is None:
         return False
     if state.incarnation == known.incarnation:
-        return _part_of_life(state) < _part_of_life(known)
+        part, then = _part_of_life(state), _part_of_life(known)
+        return part is not None and then is not None and part < then
     return state.started_monotonic < known.started_monotonic
 
 
-def _part_of_life(state: UnitState) -> int:
-    """What a snapshot reads may be of two moments: of a unit that is down yet and has a main process, it has begun."""
+def _part_of_life(state: UnitState) -> int | None:
+    """None of a unit that is down while its main process lives: that may not end, or the state is of two moments."""
     if state.ended_monotonic is not None:
         return len(PARTS_OF_A_LIFE)
-    return PARTS_OF_A_LIFE.index(state.phase) if state.phase in PARTS_OF_A_LIFE else 0
+    return PARTS_OF_A_LIFE.index(state.phase) if state.phase in PARTS_OF_A_LIFE else None
 
 
 def _with_signs(state: UnitState, known: UnitState) -> UnitState:

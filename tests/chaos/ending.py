@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.chaos.board import question
 from tests.chaos.history import Act, History
-from tests.chaos.limits import DRIFT, EVENT, HIDDEN, seconds
+from tests.chaos.limits import DRIFT, EVENT, HIDDEN, ROW, seconds
 from tests.chaos.oracle import Oracle
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 Event = Mapping[str, Any]
 CHANGES = ("status", "death")
 MOST = 10_000
-TRACELESS = {"copy": HIDDEN, "copy_of_stranger": HIDDEN, "edit": DRIFT}
-"""Faults of which nothing is left once they are undone: who was away cannot know. And how long it takes to see them."""
+TRACELESS = {"copy": HIDDEN, "copy_of_stranger": HIDDEN, "edit": DRIFT, "hold": ROW}
+"""Faults of which nothing, or only the order, is left once they are undone: who was away cannot know. And how long it
+takes to see them."""
 EARLIER = 1.0
 """So many seconds before a fault its event may be dated: the clocks are read one after the other."""
 

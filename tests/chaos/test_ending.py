@@ -91,6 +91,12 @@ def test_nobody_can_tell_of_a_copy_that_came_and_went_while_nobody_was_there(
     assert found([], KILL, away=away) == ["no event"], "of a death the system keeps a trace"
 
 
+@pytest.mark.parametrize(("back", "missed"), [(105.0, True), (106.0, False)])
+def test_a_hold_that_was_released_before_anybody_could_see_it_leaves_only_the_order(back: float, missed: bool) -> None:
+    held = Act("hold", NAME, 1, 100.0, 100.1, leaves=frozenset({"Held"}), over=107.5)
+    assert found([], held, away=[(99.9, back)]) == (["no event"] if missed else [])
+
+
 def test_a_copy_in_place_of_another_while_nobody_was_there_is_no_news() -> None:
     first = Act("copy", NAME, 1, 90.0, 90.1, over=99.5)
     second = Act("copy", NAME, 2, 100.0, 100.1, leaves=frozenset({"DuplicateProcess"}), over=110.0)

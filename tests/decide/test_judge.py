@@ -163,6 +163,13 @@ def test_a_unit_beside_the_foreground_is_a_duplicate() -> None:
     assert "PID 7" in message(both)
 
 
+def test_a_copy_beside_the_foreground_is_a_duplicate_and_both_are_named() -> None:
+    both = Observation(state(INACTIVE), foreground=LEFT, outside=COPY)
+    assert said(both) == (Status.WARNING, Reason.DUPLICATE_PROCESS)
+    assert "PID 7" in message(both)
+    assert "PID 4711" in message(both)
+
+
 @pytest.mark.parametrize("phase", [ABSENT, INACTIVE, FAILED, RESTARTING])
 def test_a_copy_outside_of_a_unit_that_is_down_is_hidden(phase: Phase) -> None:
     assert said(seen(phase, outside=COPY)) == (Status.WARNING, Reason.HIDDEN_PROCESS)
@@ -834,7 +841,10 @@ REQUIRED = {NEEDED: Requirement(False, NOON)}
         pytest.param(seen(FAILED, **GIVEN_UP), {"hold": HOLD}, Reason.HELD, id="held-before-quarantined"),
         pytest.param(Observation(state(INACTIVE), foreground=LEFT), {"hold": HOLD}, Reason.HELD, id="held-before-run"),
         pytest.param(
-            Observation(state(INACTIVE), outside=COPY, foreground=LEFT), {}, Reason.AS_WANTED, id="run-before-hidden"
+            Observation(state(INACTIVE), outside=COPY, foreground=LEFT),
+            {},
+            Reason.DUPLICATE_PROCESS,
+            id="run-beside-hidden",
         ),
         pytest.param(seen(FAILED, outside=COPY, inside=LEFT), {}, Reason.HIDDEN_PROCESS, id="hidden-before-orphan"),
         pytest.param(seen(ABSENT, outside=COPY), {}, Reason.HIDDEN_PROCESS, id="hidden-before-not-installed"),

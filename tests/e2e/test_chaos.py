@@ -26,7 +26,7 @@ LIES = {
     "a hang is not told of": ("beats_1", "hang"),
 }
 """Rows that stay as they were, whatever happens."""
-SLANDER = {"plain_13": "warning", "shell_15": "stopped"}
+SLANDER = {"beats_14": "warning", "notify_16": "stopped"}
 """Agents to which nothing happens, and what is said of them as soon as one is told of with a new heartbeat."""
 HONEST = "plain_18"
 

@@ -131,11 +131,11 @@ def test_a_datagram_without_credentials_is_nobodys(ear: Ear) -> None:
 
 
 def test_a_process_outside_of_every_agent_unit_belongs_to_no_agent(ear: Ear, child: subprocess.Popen[bytes]) -> None:
-    assert beats._by_cgroup(child.pid, clock.now()) is None
+    assert beats._by_cgroup(child.pid, clock.now(), "") is None
 
 
 def test_a_process_that_does_not_exist_belongs_to_no_agent() -> None:
-    assert beats._by_cgroup(2**22 + 1, NOW) is None
+    assert beats._by_cgroup(2**22 + 1, NOW, "") is None
 
 
 def test_a_process_younger_than_a_datagram_has_not_sent_it(child: subprocess.Popen[bytes]) -> None:

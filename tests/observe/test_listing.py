@@ -44,7 +44,7 @@ def test_it_goes_by_agent_and_those_in_the_unit_come_first() -> None:
     rows = listed(found, {"b": Phase.ACTIVE})
     assert [(one.process.id.pid, one.kind.value) for one in rows] == [
         (8, "foreground"),
-        (2, "hidden"),
+        (2, "duplicate"),
         (4, "unknown"),
         (3, "ambiguous"),
         (9, "managed"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from supervise.model import AgentSpec, Doubt, Findings, Process, ProcessId
+from supervise.model import AgentSpec, Doubt, Findings, Process, ProcessId, Scope
 from supervise.observe import match as module
 from supervise.observe.match import SEVERAL, UNSEEN, find
 from tests.observe.running import WAITS, Running, eventually, running, spec
@@ -249,13 +250,28 @@ AGENT_UNITS = (
     "/supervise.slice/agent-probe@api.service",
     "/supervise.slice/agent-ready@scanner.1.service",
     "/supervise.slice/agent-run-api.scope",
-    "/user.slice/user-1000.slice/user@1000.service/supervise.slice/agent@api.service",
 )
+THEIRS = f"/user.slice/user-{os.getuid()}.slice/user@{os.getuid()}.service"
 
 
 @pytest.mark.parametrize("cgroup", AGENT_UNITS)
 def test_a_process_in_any_agent_unit_is_outside_for_nobody(cgroup: str) -> None:
     assert outside(SCRIPT, [replace(COPY, cgroup=cgroup)]) == ()
+    assert outside(replace(SCRIPT, scope=Scope.USER), [replace(COPY, cgroup=THEIRS + cgroup)]) == ()
+
+
+@pytest.mark.parametrize("cgroup", AGENT_UNITS)
+def test_a_unit_of_another_manager_holds_no_agent_of_ours_whatever_its_name(cgroup: str) -> None:
+    """Users name their own units as they like."""
+    theirs, ours = replace(COPY, cgroup=THEIRS + cgroup), replace(COPY, cgroup=cgroup)
+    assert find([SCRIPT], [theirs]) == Findings(outside={"api": (theirs,)})
+    assert outside(replace(SCRIPT, scope=Scope.USER), [ours]) == (ours,)
+    other = replace(COPY, cgroup=f"/user.slice/user-1.slice/user@1.service{cgroup}")
+    assert outside(replace(SCRIPT, scope=Scope.USER), [other]) == (other,)
+
+
+def test_without_agents_no_unit_is_one_of_ours() -> None:
+    assert find([], [replace(COPY, cgroup=AGENT_UNITS[0])]) == Findings()
 
 
 NO_AGENT_UNITS = (
@@ -416,12 +432,12 @@ def test_inside_tells_the_processes_of_each_unit() -> None:
     everybody = [
         member(1, "/supervise.slice/agent@api.service"),
         member(2, "/supervise.slice/agent@api.service/worker"),
-        member(3, "/user.slice/user-7.slice/user@7.service/supervise.slice/agent@scanner.2.service"),
+        member(3, "/supervise.slice/agent@scanner.2.service"),
         member(4, "/supervise.slice/agent-run-api.scope"),
         member(5, SHELL),
     ]
 
-    found = find([], everybody)
+    found = find([SCRIPT], everybody)
     assert {name: [one.id.pid for one in ones] for name, ones in found.inside.items()} == {
         "api": [1, 2],
         "scanner.2": [3],

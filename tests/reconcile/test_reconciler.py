@@ -399,6 +399,14 @@ async def test_what_was_read_in_two_moments_holds_up_no_later_part_of_that_life(
 
 
 @in_a_loop
+async def test_a_unit_that_is_given_up_while_its_process_lives_on_is_down(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, spec())
+    rig.see(LEAVES)
+    assert rig.reconciler.take_state(alive(phase=Phase.FAILED)) == {"sma"}
+    assert rig.reconciler.states["sma"].phase is Phase.FAILED
+
+
+@in_a_loop
 async def test_what_a_snapshot_lacks_is_gone(tmp_path: Path) -> None:
     rig = Rig(tmp_path, spec("a"))
     rig.see(alive(name="a"), alive(name="b", pid=8))

@@ -126,6 +126,19 @@ def test_hidden_stop_ends_the_copy_and_leaves_the_agent_alone(host: Lab) -> None
     assert pids(host, ["ended"]) == before
 
 
+def test_a_unit_of_a_user_s_own_manager_is_none_of_ours_whatever_its_name(host: Lab) -> None:
+    """Or else anybody could hide a copy in one, or speak for an agent."""
+    host.run("loginctl", "enable-linger", OWNER)
+    uid = host.run("id", "-u", OWNER).stdout.strip()
+    eventually(lambda: shown(host, f"user@{uid}.service", "ActiveState") == "active", "the user's manager")
+    place = ("--quiet", "--unit=agent@reported.service", f"--working-directory={FOLDER}")
+    host.run("systemd-run", "--user", *place, "/usr/bin/python3", "sleeper.py", "reported", user=OWNER)
+    told = comes_to(host, "reported", "DuplicateProcess")
+    host.run("systemctl", "--user", "stop", "agent@reported.service", user=OWNER)
+    comes_to(host, "reported", "AsWanted", within=1)
+    assert str(pids(host, ["reported"])["reported"]) not in told["message"]
+
+
 def test_the_same_program_in_another_directory_is_no_agent(host: Lab) -> None:
     by_hand(host, "sleeper.py", "reported", folder=f"{FOLDER}/elsewhere")
     seen = by_hand(host, "sleeper.py", "lonely")
@@ -144,7 +157,8 @@ def test_what_a_unit_leaves_behind_is_an_orphan(host: Lab, name: str, ended: boo
         told = comes_to(host, name, "OrphanProcess")
         left = host.run("cat", f"{group}/cgroup.procs").stdout.split()
         assert f"PID {left[0]}" in told["message"]
-        host.run("kill", "-9", *left)
+        host.supervise("force-stop", name, "--yes")
+        assert not any(alive(host, int(one)) for one in left)
         comes_to(host, name, "StoppedByOperator", within=2)
     assert "OrphanProcess" in [one["reason"] for one in events(host, name)]
 

@@ -87,6 +87,7 @@ def test_hidden_duplicate_and_ambiguous_ones_are_told_apart(host: Lab, user: str
     )  # fmt: skip
     comes_to(host, "strayed", "HiddenProcess")
     comes_to(host, "steady", "DuplicateProcess")
+    eventually(lambda: either in listed(host, user=user), "the reconciler to have seen the last one too")
     found = listed(host, user=user)
     assert [found[pid]["class"] for pid in (twice, hidden, either)] == ["duplicate", "hidden", "ambiguous"]
     assert found[either]["agents"] == ["alike_1", "alike_2"]
