@@ -89,9 +89,10 @@ async def adopt(
     manager: Manager, platform: Systemd, what: str, *, name: str | None = None, warn: Callable[[str], None]
 ) -> Result:
     """Move the process and its descendants. Raises SuperviseError where that is not right."""
-    adoption = chosen(what, manager.specs, await manager.processes(), name=name)
+    found = await manager.processes()
+    adoption = chosen(what, manager.specs, found, name=name)
     spec, pid = adoption.spec, adoption.process.id.pid
-    await _check(adoption, manager)
+    await _check(adoption, manager, found)
     if text := foreign(adoption):
         warn(text)
     await manager.tell_of("adopt", [spec], reason=f"PID {pid}")
@@ -102,15 +103,19 @@ async def adopt(
     return Result(spec.name, True, f"PID {pid} runs in {unit} now; `supervise stop {spec.name}` stops it")
 
 
-async def _check(adoption: Adoption, manager: Manager) -> None:
-    spec = adoption.spec
+async def _check(adoption: Adoption, manager: Manager, found: Findings) -> None:
+    spec, pid = adoption.spec, adoption.process.id.pid
     if hold := read_holds(manager.places).get(spec.name):
         raise SuperviseError(f"cannot adopt {spec.name}: it is held by {hold.by} (`supervise release {spec.name}`)")
+    if first := found.foreground.get(spec.name):
+        raise SuperviseError(
+            f"cannot adopt PID {pid}: PID {first[0].id.pid} runs as {spec.name} already, in {run_unit(spec.name)}, so "
+            f"this is a second copy; `kill {pid}` ends it, `supervise stop {spec.name}` ends the first one"
+        )
     state = (await manager.platform.snapshot([spec.name], endings=False)).states[spec.name]
     if state.phase not in FREE:
         raise SuperviseError(
-            f"cannot adopt {spec.name}: its unit is {state.phase.value}, so this is a second copy; "
-            f"`kill {adoption.process.id.pid}` ends it"
+            f"cannot adopt {spec.name}: its unit is {state.phase.value}, so this is a second copy; `kill {pid}` ends it"
         )
 
 

@@ -12,11 +12,12 @@ from supervise.decide import copies
 from supervise.model import AgentSpec, Findings, Hold, Phase, Process, UnitState
 
 UP = (Phase.ACTIVE, Phase.STARTING, Phase.QUEUED)
+DOWN = (Phase.ABSENT, Phase.INACTIVE, Phase.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why not. `removable`: the copies that `--replace` may end to clear the way."""
+    """Why not. `removable`: the processes that `--replace` may end to clear the way."""
 
     text: str
     removable: tuple[Process, ...] = ()
@@ -38,12 +39,16 @@ def _obstacle(name: str, seen: Findings, hold: Hold | None, phase: Phase) -> Obs
     if hold:
         return Obstacle(f"it is held by {hold.by}: {hold.reason} (`supervise release {name}`)")
     if foreground := seen.foreground.get(name):
-        return Obstacle(f"it runs in the foreground (`supervise run`, PID {foreground[0].id.pid})")
+        where = f"outside of its unit, in the foreground or adopted (PID {foreground[0].id.pid})"
+        return Obstacle(f"it runs {where}; `supervise stop {name}` ends it")
     if found := seen.outside.get(name):
         if phase in UP:
             return Obstacle(f"it runs, and a copy runs outside its unit too: {copies(found)}")
         text = f"a copy runs outside its unit: {copies(found)}; `supervise start {name} --replace` ends it first"
         return Obstacle(text, found)
+    if phase in DOWN and (left := seen.inside.get(name)):
+        what = f"its last run has left processes behind: {copies(left)}"
+        return Obstacle(f"{what}; `supervise start {name} --replace` ends them first", left)
     if doubts := seen.doubtful(name):
         processes = copies(tuple(doubt.process for doubt in doubts))
         return Obstacle(f"a process that may be a copy of it runs: {processes} ({doubts[0].why}); end it by hand")

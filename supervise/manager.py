@@ -19,7 +19,7 @@ from supervise.control.informing import ByControl, Inform
 from supervise.decide import copies, decide
 from supervise.errors import ExitCode, SuperviseError
 from supervise.exits import ending
-from supervise.guard import UP, obstacles
+from supervise.guard import DOWN, UP, obstacles
 from supervise.holds import read_holds, remove_hold, write_hold
 from supervise.manifest import Manifest, manifests
 from supervise.marker import edited
@@ -57,6 +57,8 @@ LONGEST_REASON = 500
 SETTLE = timedelta(seconds=1)
 """How long a started agent must stay up before it counts as ready; its ready probe may take longer."""
 LONGEST_WAIT = timedelta(hours=1)
+STOP_BEGINS, STOP_PAUSE = 20, timedelta(milliseconds=10)
+"""How often, and after which pause each, it is asked whether a stop has begun."""
 KILLED = "by SIGKILL at once (`force-stop`)"
 
 T = TypeVar("T")
@@ -355,6 +357,8 @@ class Manager:
             raise SuperviseError(
                 "cannot start anything: not all processes of this machine can be seen (hidepid?), so a copy may run"
             )
+        if doubtful := [spec.name for spec in specs if spec.name in seen.inside and states[spec.name].phase in DOWN]:
+            states = {**states, **(await self.platform.snapshot(doubtful, endings=False)).states}  # started meanwhile?
         by_name = {spec.name: spec for spec in specs}
         blocked: dict[str, Result] = {}
         for name, why in obstacles(specs, seen, holds=read_holds(self.places), states=states).items():
@@ -444,9 +448,16 @@ class Manager:
     async def _stop_unit(self, spec: AgentSpec, unit: str, *, kill: bool) -> Outcome:
         stopping = asyncio.ensure_future(self.platform.perform(Action(ActionKind.STOP, spec.name, unit, "asked for")))
         if kill and not unit.endswith(".timer"):
-            await asyncio.sleep(0)  # the stop job goes first, so that the manager does not restart what we kill
+            await self._until_stopping(spec.name)  # else what we kill seems to have died by itself
             await self.platform.perform(Action(ActionKind.KILL, spec.name, unit, "asked for"))
         return await stopping
+
+    async def _until_stopping(self, name: str) -> None:
+        """A stop has been asked for: wait until it has begun, but not for long."""
+        for _ in range(STOP_BEGINS):
+            await asyncio.sleep(STOP_PAUSE.total_seconds())
+            if (await self.platform.snapshot([name], endings=False)).states[name].phase not in UP:
+                return
 
     async def _restart_batch(self, specs: Sequence[AgentSpec], settle: timedelta, tell: Progress) -> list[Result]:
         snapshot = await self.platform.snapshot([spec.name for spec in specs], endings=False)

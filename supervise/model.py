@@ -703,6 +703,8 @@ class Past:
     """Why our last start did not come about."""
     stopped_with: str | None = None
     """The unit that it requires and was stopped together with."""
+    put_down: str | None = None
+    """The incarnation that a person has stopped: no later wish makes a crash of that."""
     left_alone: bool = False
     """That one went down by itself, or by us: no person wanted it, so this one is started with it again."""
     next_run: datetime | None = None

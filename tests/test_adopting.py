@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import pytest
 
-from supervise.adopting import Adoption, chosen, family, foreign
+from supervise.adopting import Adoption, adopt, chosen, family, foreign
 from supervise.errors import NoSuchAgent, SuperviseError, UsageError
 from supervise.model import Doubt, Findings
+from supervise.platforms.systemd.platform import Systemd
 from tests.nouns import copy, spec
+from tests.test_manager import Heard, manager
 
 SPECS = (spec("sma"), spec("feed"), spec("twins"))
 EITHER = Doubt(copy(7), ("feed", "sma"), "it fits several agents")
@@ -61,6 +66,15 @@ def test_what_cannot_be_meant_is_told_with_what_to_do(
     with pytest.raises(error, match=words) as raised:
         chosen(what, SPECS, FOUND, name=name)
     assert type(raised.value) is error
+
+
+def test_beside_one_that_is_adopted_none_is_and_nothing_is_told_of_it(tmp_path: Path) -> None:
+    heard = Heard()
+    verbs = manager(tmp_path, heard, Findings(outside={"sma": (copy(2),)}, foreground={"sma": (copy(1),)}))
+    with pytest.raises(SuperviseError, match=r"PID 1 runs as sma already, in agent-run-sma\.scope") as raised:
+        asyncio.run(adopt(verbs, cast(Systemd, verbs.platform), "2", warn=pytest.fail))
+    assert "`kill 2` ends it, `supervise stop sma` ends the first one" in str(raised.value)
+    assert heard.orders == []
 
 
 def test_whose_it_is_is_told_where_it_is_not_the_agents_own_users() -> None:

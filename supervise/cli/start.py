@@ -9,7 +9,12 @@ from supervise.cli.options import Choice, agents_arguments
 
 @click.command()
 @agents_arguments
-@click.option("--replace", "replace_copies", is_flag=True, help="End copies that run outside their unit first.")
+@click.option(
+    "--replace",
+    "replace_copies",
+    is_flag=True,
+    help="End copies outside their unit, and what a run has left behind, first.",
+)
 @click.option(
     "--settle", default="1s", show_default=True, metavar="SPAN", help="How long it must stay up to count as started."
 )

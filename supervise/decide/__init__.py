@@ -71,6 +71,7 @@ __all__ = ["AS_WANTED", "FULL", "Case", "Verdict", "concluded", "copies", "decid
 # Members that each pass needs of each agent: asked of their class, one takes as long as a call of a function.
 ACTIVE, INACTIVE = Phase.ACTIVE, Phase.INACTIVE
 DEPENDENCY_STOPPED, LOCKED, QUARANTINED = Reason.DEPENDENCY_STOPPED, Reason.LOCKED, Reason.QUARANTINED
+STOPPED = Reason.STOPPED_BY_OPERATOR
 ERROR, BEAT, PING = Status.ERROR, Source.BEAT, Source.PING
 
 UNSEEN = timedelta(seconds=5)
@@ -187,6 +188,8 @@ def _agent(
     if unit and verdict.reason is DEPENDENCY_STOPPED and not case.past.stopped_with:
         case = _stopped_with_another(case, unit, world)
         verdict = judge(case)
+    if unit and verdict.reason is STOPPED and case.past.put_down != unit.incarnation:
+        case = replace(case, past=replace(case.past, put_down=unit.incarnation))
     curable = verdict.reason in REMEDIES and not _is_spared(verdict, case, shared, cut)
     todo = remedy(verdict, case, unit) if unit and curable else None
     row = _row(case, unit, verdict, todo.past if todo else case.past, last, world)

@@ -6,7 +6,7 @@ A message stays the same while nothing changes: it names moments and limits, nev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import PurePath
@@ -28,6 +28,7 @@ from supervise.model import (
     Past,
     Phase,
     Process,
+    ProcessId,
     Reason,
     RestartPolicy,
     Status,
@@ -164,6 +165,9 @@ def _held(case: Case, unit: UnitState) -> Verdict | None:
     if case.seen.outside:
         text = f"It is {who}; yet a copy runs outside its unit: {copies(case.seen.outside)}."
         return Verdict(Status.ERROR, Reason.HELD, text)
+    if case.seen.inside and unit.phase in DOWN:
+        text = f"It is {who}; yet processes of it are left: {_pids(case.seen.inside)}."
+        return Verdict(Status.ERROR, Reason.HELD, text)
     if unit.phase is Phase.STOPPING or (unit.phase not in (*DOWN, Phase.QUEUED) and is_new(case.hold, case.now)):
         return Verdict(Status.STOPPING, Reason.HELD, f"It is {who}; it is being stopped.")
     if unit.phase not in (*DOWN, Phase.QUEUED):  # what waits for its turn will be refused by its unit
@@ -196,8 +200,7 @@ def _hidden(case: Case, unit: UnitState) -> Verdict | None:
 def _orphan(case: Case, unit: UnitState) -> Verdict | None:
     if not case.seen.inside:
         return None
-    pids = ", ".join(str(process.pid) for process in sorted(case.seen.inside, key=lambda one: one.pid))
-    text = f"Its unit is down, but processes of it are left: PID {pids}."
+    text = f"Its unit is down, but processes of it are left: {_pids(case.seen.inside)}."
     return Verdict(Status.WARNING, Reason.ORPHAN_PROCESS, text)
 
 
@@ -276,6 +279,8 @@ def _stopped(case: Case, unit: UnitState) -> Verdict | None:
         return Verdict(Status.STOPPED, Reason.STOPPED_BY_OPERATOR, text)
     if unit.by_request and not case.past.quarantined:
         return Verdict(Status.STOPPED, Reason.STOPPED_BY_OPERATOR, f"Somebody stopped it{_and_how(unit)}.")
+    if unit.incarnation is not None and case.past.put_down == unit.incarnation:  # and now somebody wants it up again
+        return Verdict(Status.STOPPED, Reason.STOPPED_BY_OPERATOR, f"It was stopped{_and_how(unit)}.")
     return None
 
 
@@ -554,6 +559,10 @@ def copies(processes: tuple[Process, ...]) -> str:
         + (f" in {PurePath(one.directory)}" if one.directory else "")
         for one in processes
     )
+
+
+def _pids(processes: Iterable[ProcessId]) -> str:
+    return f"PID {', '.join(str(pid) for pid in sorted(process.pid for process in processes))}"
 
 
 def _own(text: str) -> str:

@@ -106,6 +106,8 @@ class Meter:
         known = same if same and at - same.limits_at < LIMITS else None
         limits = known.limits if known else self._version.limits(read)
         counters = self._version.counters(read, limits)
+        if life.unit.endswith(".scope"):  # what its processes had taken before they came is counted where they were
+            counters = replace(counters, memory=None)
         if None in (counters.cpu, counters.memory, counters.tasks):
             processes = self._processes(read("systemd", "cgroup.procs") or "", memory=counters.memory is None)
             counters = completed(counters, processes)

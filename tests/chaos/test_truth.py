@@ -172,6 +172,7 @@ TRUTHS: dict[str, tuple[dict[str, Any], Facts, dict[str, Any]]] = {
         {},
     ),
     "its left-overs are told": (down("warning", "OrphanProcess"), facts(REST, inside=(COPY,)), {"stopped": True}),
+    "what is held has left processes": (down("error", "Held"), facts(REST, inside=(COPY,), held=900.0), {}),
     "its unit was edited": (row("warning", "Drift"), facts(edited=900.0), {}),
     "it is silent": (row("error", "Silent"), facts(), {"kind": KIND["silent"], "silent": (983.0, 988.5)}),
     "it is late": (row("warning", "Late"), facts(), {"kind": KIND["silent"], "silent": (991.0, 992.5)}),

@@ -31,6 +31,7 @@ DUPLICATE, HIDDEN_PROCESS = ("warning", "DuplicateProcess"), ("warning", "Hidden
 AS_WANTED, DRIFTED = ("running", "AsWanted"), ("warning", "Drift")
 STOPPED, QUARANTINED = ("stopped", "StoppedByOperator"), ("error", "Quarantined")
 LOOPING, LATE, SILENT = ("error", "CrashLooping"), ("warning", "Late"), ("error", "Silent")
+HELD, HELD_IN_VAIN = ("stopped", "Held"), ("error", "Held")
 BY_SCAN = {"DuplicateProcess", "HiddenProcess", "OrphanProcess"}
 
 
@@ -115,7 +116,7 @@ def _heartbeat(row: Row, facts: Facts, wall: float) -> Iterator[Complaint]:
 def _limit(said: Word, fitting: frozenset[Word]) -> str:
     """By when what is said must have become what fits."""
     reasons = {said[1], *(reason for _, reason in fitting)}
-    if reasons & BY_SCAN:
+    if reasons & BY_SCAN or {said, *fitting} == {HELD, HELD_IN_VAIN}:
         return HIDDEN
     if "Drift" in reasons:
         return DRIFT
@@ -164,9 +165,9 @@ def _restarting(facts: Facts, known: Known) -> Iterator[Word]:
 
 def _down(facts: Facts, known: Known) -> Iterator[Word]:
     if facts.outside:
-        yield ("error", "Held") if facts.held is not None else HIDDEN_PROCESS
+        yield HELD_IN_VAIN if facts.held is not None else HIDDEN_PROCESS
     elif facts.held is not None:
-        yield ("stopped", "Held")
+        yield HELD_IN_VAIN if facts.inside else HELD
     elif facts.inside:
         yield ("warning", "OrphanProcess")
     else:

@@ -425,6 +425,22 @@ def test_a_death_that_was_seen_is_told_once() -> None:
     assert (died.after, again.after) == (Status.ERROR, Status.STARTING)
 
 
+def test_what_a_person_has_put_down_did_not_crash_only_since_it_is_wanted_again() -> None:
+    host = running()
+    host.learns(intents={"sma": Intent(IntentKind.STOP, "sma", "ada", NOON, NOW.boot, after(seconds(1)).monotonic)})
+    killed = dead(phase=Phase.FAILED, by_request=False, at=after(seconds(1)))
+    host.sees(killed, at=after(seconds(1)))
+    assert host.row().reason is Reason.STOPPED_BY_OPERATOR
+    asked = after(seconds(2))
+    host.learns(intents={"sma": Intent(IntentKind.START, "sma", "ada", asked.wall, asked.boot, asked.monotonic)})
+    assert not host.sees(at=asked).events
+    assert host.row().message == "It was stopped; it exited with code 3."
+    again = alive("b", start=after(seconds(3)))
+    host.sees(again, at=after(seconds(3)))
+    host.sees(dead("b", phase=Phase.FAILED, start=after(seconds(3)), at=after(seconds(4))), at=after(seconds(4)))
+    assert host.row().reason is Reason.CRASHED
+
+
 def test_the_runs_of_a_job_are_no_restarts() -> None:
     host = running(spec(schedule=Schedule(("daily",))))
     assert host.sees(alive("b", start=after(seconds(9))), at=after(minutes(1))).events == ()

@@ -150,6 +150,14 @@ def test_held_while_a_copy_runs_outside_is_an_error_that_names_it(phase: Phase) 
     assert "PID 4711" in message(seen(phase, outside=COPY), hold=HOLD)
 
 
+@pytest.mark.parametrize("phase", [INACTIVE, FAILED])
+def test_held_while_processes_of_it_are_left_is_an_error_that_names_them(phase: Phase) -> None:
+    assert said(seen(phase, inside=LEFT), hold=HOLD) == (Status.ERROR, Reason.HELD)
+    assert message(seen(phase, inside=LEFT), hold=HOLD) == (
+        "It is held by ada: too many orders; yet processes of it are left: PID 7, 12."
+    )
+
+
 def test_what_runs_in_the_foreground_runs() -> None:
     alone = Observation(state(INACTIVE), foreground=LEFT)
     assert verdict(alone) == Verdict(

@@ -38,6 +38,7 @@ FIXTURES = Path(__file__).parents[1] / "fixtures/cgroups"
 AGENTS = [(file.stem, name) for file in sorted(FIXTURES.glob("*.json")) for name in json.loads(file.read_text())]
 LIFE = Life("a", "agent@sma.service", 42)
 GROUP = "/supervise.slice/agent@sma.service"
+SCOPE = "agent-run-sma.scope"
 STAT = "42 (a ) b) R 1 42 42 0 -1 0 1 2 3 4 {0} 20 30 40 20 0 {1} 0 99 0 0"
 PROCESS = {"/proc/42/stat": STAT.format(10, 2), "/proc/42/statm": "900 500 100 1 0 1 0\n"}
 HYBRID = {
@@ -123,6 +124,22 @@ def test_a_group_is_preferred_to_its_processes(tmp_path: Path) -> None:
     assert (machine.look().memory, machine.look().cpu) == (8000, 0.0)
     machine.write({f"/sys/fs/cgroup/cpuacct{GROUP}/cpuacct.usage": f"{6 * SECOND}\n"})
     assert machine.look().cpu == 0.5
+
+
+@pytest.mark.parametrize("files", [HYBRID, UNIFIED])
+def test_what_an_adopted_process_took_before_it_came_counts_too(files: Mapping[str, str], tmp_path: Path) -> None:
+    nothing = {
+        f"/sys/fs/cgroup{folder}{GROUP}/{name}": text
+        for folder, name, text in (
+            ("/memory", "memory.usage_in_bytes", "0\n"),
+            ("/memory", "memory.stat", "total_inactive_file 0\n"),
+            ("", "memory.current", "0\n"),
+            ("", "cgroup.procs", "42\n"),
+        )
+    }
+    moved = {path: text.replace(LIFE.unit, SCOPE) for path, text in {**files, **PROCESS, **nothing}.items()}
+    machine = Recorded(tmp_path, {path.replace(LIFE.unit, SCOPE): text for path, text in moved.items()})
+    assert machine.look(Life("a", SCOPE, 42)).memory == 400 * PAGE
 
 
 def test_processes_that_are_hidden_from_us_are_no_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,6 +157,13 @@ def test_what_a_unit_leaves_behind_is_an_orphan(host: Lab, name: str, ended: boo
         told = comes_to(host, name, "OrphanProcess")
         left = host.run("cat", f"{group}/cgroup.procs").stdout.split()
         assert f"PID {left[0]}" in told["message"]
+        refused = host.supervise("start", name, check=False)
+        assert f"left processes behind: PID {left[0]}" in refused.stdout + refused.stderr
+        host.supervise("start", name, "--replace")
+        assert not any(alive(host, int(one)) for one in left)
+        host.run("systemctl", "stop", f"agent@{name}")
+        comes_to(host, name, "OrphanProcess")
+        left = host.run("cat", f"{group}/cgroup.procs").stdout.split()
         host.supervise("force-stop", name, "--yes")
         assert not any(alive(host, int(one)) for one in left)
         comes_to(host, name, "StoppedByOperator", within=2)

@@ -195,6 +195,14 @@ def test_what_can_be_killed_is_stopped_with_every_copy_and_not_locked(host: Lab)
     host.supervise("start", "steady")
 
 
+def test_what_is_killed_and_started_again_at_once_did_not_crash(host: Lab) -> None:
+    for _ in range(6):
+        host.sh("supervise force-stop --yes steady; supervise start --settle 0s steady")
+    comes_to(host, "steady", "AsWanted")
+    assert "Crashed" not in {one["reason"] for one in events(host, "steady")}
+    assert row(host, "steady")["last_error"] is None
+
+
 # --- fix --------------------------------------------------------------------------------------------------------------
 
 
