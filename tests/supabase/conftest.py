@@ -61,4 +61,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.supabase)
-            item.add_marker(pytest.mark.xdist_group("supabase"))
+            item.add_marker(pytest.mark.xdist_group(item.path.name))

@@ -49,6 +49,10 @@ def missing() -> str | None:
     """Why it cannot run here, if it cannot."""
     if not BINARIES.is_dir():
         return "Supabase tests need PostgreSQL 15"
+    try:
+        postgrest()  # which fetches node as well, where it may
+    except subprocess.CalledProcessError as error:
+        return f"Supabase tests need PostgREST: {error.stderr.strip()}"
     if shutil.which("node") is None:
         return "Supabase tests need node"
     return None
@@ -180,6 +184,11 @@ class Api:
         _end(self._postgrest, how)
         self._postgrest = None
 
+    def restart_postgrest(self) -> None:
+        self.stop_postgrest()
+        self.start_postgrest()
+        eventually(self.answers, "PostgREST answers")
+
     def start_gateway(self) -> None:
         """At the port that it had before, if it had one."""
         self._gateway = subprocess.Popen(
@@ -285,7 +294,7 @@ class Stack:
     def close(self) -> None:
         for api in self._apis:
             api.stop()
-        self.database.stop()
+        self.database.stop(signal.SIGQUIT)
         shutil.rmtree(self.base)
 
 

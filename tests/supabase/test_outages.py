@@ -75,9 +75,7 @@ def durable(stack: Stack, api: Api) -> None:
     """As every Supabase is: what was said to be written outlives the server. The other tests do without, for speed."""
     with stack.database.connect() as db:
         db.execute("alter database shared set synchronous_commit = on")
-    api.stop_postgrest()
-    api.start_postgrest()
-    eventually(api.answers, "PostgREST answers")
+    api.restart_postgrest()
 
 
 @pytest.fixture

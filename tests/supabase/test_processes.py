@@ -63,7 +63,7 @@ def test_an_outage_is_told_where_people_look_and_so_is_its_end(ours: Reconciler,
     finally:
         api.start_gateway()
     eventually(lambda: "Supabase" not in ours.command("status", "--user"), "it is over", within=60)
-    assert "supervise_replica_up 1.0" in ours.command("metrics", "--user")
+    eventually(lambda: "supervise_replica_up 1.0" in ours.command("metrics", "--user"), "metrics say so too")
     ours.stop()
 
 

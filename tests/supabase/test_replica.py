@@ -375,9 +375,16 @@ def test_agents_that_are_no_more_go_of_their_host_alone(ares: Host, api: Api, tm
     hera.close()
 
 
-def test_a_front_end_of_somebody_elses_reads_its_own_table(ares: Host, api: Api, db: Connection) -> None:
-    db.execute("create table if not exists front (label text primary key, state text, score int, seen timestamptz)")
+@pytest.fixture
+def front(db: Connection) -> Iterator[Connection]:
+    """A table of somebody else's."""
+    db.execute("create table front (label text primary key, state text, score int, seen timestamptz)")
     db.execute("grant all on front to service_role; notify pgrst, 'reload schema'")
+    yield db
+    db.execute("drop table front")
+
+
+def test_a_front_end_of_somebody_elses_reads_its_own_table(ares: Host, front: Connection) -> None:
     columns = {"agent_name": "label", "status": "state", "health": "score", "last_heartbeat": "seen"}
     ares.flusher.tables = (TableMap("front", "label", columns, {"running": "healthy"}),)
     ares.commit("sma")
@@ -385,10 +392,10 @@ def test_a_front_end_of_somebody_elses_reads_its_own_table(ares: Host, api: Api,
 
     def arrived() -> bool:
         ares.flusher.tick()
-        return db.execute("select from front").fetchone() is not None
+        return front.execute("select from front").fetchone() is not None
 
     eventually(arrived, "the row is there")
-    assert db.execute("select label, state, score from front").fetchall() == [
+    assert front.execute("select label, state, score from front").fetchall() == [
         {"label": "SMA", "state": "healthy", "score": 100}
     ]
 
