@@ -16,6 +16,11 @@ from supervise.cli.shared_database import SECRET, shared_database, url_option
 
 HOST = click.option("--host", metavar="HOST", help="Whose agent, where several hosts have one of that name.")
 DAYS = 90
+SWEPT = "silent hosts are looked for by pg_cron, and by each host that lives"
+NOT_SWEPT = (
+    "silent hosts are looked for by each host that lives; also where none does, "
+    "with the extension pg_cron and another `supervise db migrate`"
+)
 
 
 @click.group()
@@ -70,12 +75,14 @@ def status(url_file: Path | None, as_json: bool) -> None:
 
     with shared_database(url_file) as db:
         todo = missing(steps(), postgres.applied(db))
+        sweeps = postgres.sweeps_itself(db)
     if as_json:
         print_json([{"step": one.name, "done": one not in todo} for one in steps()])
     else:
         for one in steps():
             click.echo(f"{'…' if one in todo else '✓'} {one.name}{'  (missing)' if one in todo else ''}")
         click.echo("`supervise db migrate` runs what is missing" if todo else "the database is up to date")
+        click.echo(SWEPT if sweeps else NOT_SWEPT)
     if todo:
         raise click.exceptions.Exit(ExitCode.FAILED)
 

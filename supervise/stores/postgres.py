@@ -64,8 +64,16 @@ def migrate(db: Connection, tell: Callable[[Migration], None], notice: Callable[
             with db.transaction():
                 db.execute(recorded(step).encode())
             tell(step)
+        db.execute("select supervise.schedule_sweep()")
     finally:
         db.execute("select pg_advisory_unlock(%s)", (OTHERS,))
+
+
+def sweeps_itself(db: Connection) -> bool:
+    """Whether the database looks for silent hosts though none lives to do it."""
+    job = "select from cron.job where jobname = 'supervise-sweep' and active"
+    has_cron = db.execute("select to_regclass('cron.job') as found").fetchone() != {"found": None}
+    return has_cron and db.execute(job).fetchone() is not None
 
 
 def _words(error: psycopg.Error) -> str:

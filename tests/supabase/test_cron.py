@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from supervise.stores.postgres import sweeps_itself
 from tests.supabase.__main__ import migrated
 from tests.supabase.conftest import unable
 from tests.supabase.stack import EXTENSIONS, HASTE, Stack
@@ -14,14 +17,19 @@ SETTINGS = {
 }
 
 
-def test_pg_cron_sweeps_for_hosts_that_are_silent() -> None:
+@pytest.mark.parametrize("there", ["before the tables", "only later"])
+def test_pg_cron_sweeps_for_hosts_that_are_silent(there: str) -> None:
     if not (EXTENSIONS / "pg_cron.control").exists():
         unable("these tests need pg_cron")
     with Stack(settings=SETTINGS) as stack:
         url = stack.database.create("cron")
         with stack.database.connect("cron") as db:
+            if there == "only later":
+                migrated(url)
+                assert not sweeps_itself(db)
             db.execute("create extension pg_cron")
             migrated(url)
+            assert sweeps_itself(db)
             (job,) = db.execute("select jobname, schedule, command, active from cron.job").fetchall()
             assert (job["jobname"], job["active"]) == ("supervise-sweep", True)
             assert job["schedule"] in ("30 seconds", "* * * * *")

@@ -62,6 +62,7 @@ def test_a_fresh_project_gets_all_steps_once(supervise: Supervise, fresh: Connec
     assert tables(fresh) == there
     after = supervise("db", "status", "--json")
     assert after.code == ExitCode.OK
+    assert "with the extension pg_cron" in supervise("db", "status").out
     assert {one["done"] for one in json.loads(after.out)} == {True}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 from tests.supabase.conftest import Connection
 from tests.supabase.nouns import event, opened, report, row, sample, stored
@@ -78,6 +79,28 @@ def test_a_host_that_comes_back_is_shown_its_rows_and_wins_by_its_next_report(ap
     assert {one["status"] for one in stored(api)} == {"running"}
     silent(db, "ares")
     assert api.rpc("sweep_silent_hosts") == {"hosts": ["ares"]}
+
+
+def test_the_view_says_itself_that_a_host_is_silent_though_nobody_is_there_to_sweep(api: Api, db: Connection) -> None:
+    epoch = opened(api)
+    report(api, epoch, row(seq=1), row("ema", 2, agent_name="EMA"), host_row=HOST_ROW)
+    db.execute(
+        "update agent_status set lock_status = 'warning', lock_until = now() + interval '1 hour' where name = 'ema'"
+    )
+    member = api.token("authenticated", sub=str(uuid4()), app_metadata={"supervise": "viewer"})
+
+    def read(seconds: int) -> list[tuple[str, int, str]]:
+        db.execute("update host_status set seen_at = now() - make_interval(secs => %s)", (seconds,))
+        _, found = api.call("agent_health_latest?order=agent_name", token=member)
+        return [(one["status"], one["health"], one["reason"]) for one in found]
+
+    assert read(59) == [("warning", 100, "AsWanted"), ("running", 100, "AsWanted")]
+    assert read(61) == [("warning", 100, "AsWanted"), ("unknown", 0, "HostSilent")]
+    assert "last heard of at" in api.call("agent_health_latest?agent_name=eq.SMA")[1][0]["message"]
+    assert stored(api, name="sma")[0]["status"] == "running"
+    report(api, epoch)
+    (sma,) = api.call("agent_health_latest?agent_name=eq.SMA")[1]
+    assert (sma["status"], sma["reason"]) == ("running", "AsWanted")
 
 
 def test_realtime_gets_changes_and_not_every_beat(db: Connection) -> None:

@@ -35,9 +35,11 @@ comment on column public.agent_status.overwritten_at is
   'When somebody else last wrote to a row of a host; null once the host has written it again.';
 
 alter table public.host_status
+  add column seen_at timestamptz not null default now(),
   add constraint host_status_ranges check (epoch >= 0 and seq >= 0 and agents >= 0),
   add constraint host_status_times check (isfinite(started_at) and isfinite(updated_at)),
   set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
+comment on column public.host_status.seen_at is 'When the host was last heard of, by the database''s own clock.';
 alter table public.agent_events add constraint agent_events_times check (isfinite(at));
 alter table public.agent_samples
   add constraint agent_samples_times check (isfinite(at) and isfinite(since) and isfinite(last_heartbeat)),

@@ -30,6 +30,7 @@ declare
 begin
   update public.supervise_sessions s set seen_at = now(), silent = false where s.host = h and s.epoch = seen.epoch;
   if found then
+    update public.host_status s set seen_at = now() where s.host = h;
     update public.agent_status s set lock_status = null where s.host = h and s.lock_until <= now();
     return seen.epoch;
   end if;

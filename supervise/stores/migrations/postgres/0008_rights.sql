@@ -33,9 +33,11 @@ begin
     using (user_id::text = %s ->> ''sub'')', claims);
   foreach one in array array['agent_events', 'agent_samples', 'host_status'] loop
     execute format('create policy supervise_host_writes on public.%I for insert to supervise_host with check (%s)', one, own);
-    execute format('grant insert on public.%I to supervise_host', one);
   end loop;
 end $$;
+grant insert on public.agent_events, public.agent_samples to supervise_host;
+grant insert (host, platform, version, boot, started_at, agents, message, updated_at, epoch, seq) on public.host_status
+  to supervise_host;
 
 grant select on public.supervise_members to authenticated;
 grant update (lock_status, lock_health, lock_reason, lock_until) on public.agent_status to authenticated;
