@@ -26,6 +26,9 @@ MUTATIONS = (
     ),
     Mutation(FLUSHER, "            self.close()  # whoever", "            pass  # whoever"),
     Mutation(FLUSHER, "wish=fault.retry_after)", "wish=None)"),
+    Mutation(FLUSHER, "if report.shared:", "if False:"),
+    Mutation(FLUSHER, "        self._marks = _mark(), marks[0]\n", "        self._marks = (_mark(),)\n"),
+    Mutation(FLUSHER, "marks = list(self._marks)", "marks = [_mark(), *self._marks[1:]]"),
     Mutation(
         FLUSHER, "corrected = self._ask(lambda store: store.resend(names)) if names else 0", "corrected = len(names)"
     ),

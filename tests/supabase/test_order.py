@@ -22,6 +22,7 @@ def test_a_row_that_is_reported_is_there_for_all_to_read(api: Api) -> None:
         "rows": [{"name": "sma", "applied": True, "row": None, "lock": None}],
         "superseded": False,
         "unknown_session": False,
+        "shared": False,
         "commands": 0,
     }
     (found,) = stored(api)

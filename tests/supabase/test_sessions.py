@@ -57,6 +57,24 @@ def test_who_was_silent_for_a_minute_was_not_cloned_but_replaced(api: Api, db: C
     assert "cloned_by" not in api.rpc("open_session", host="ares", instance="two")
 
 
+def test_two_that_share_a_session_are_told_and_what_comes_again_or_late_is_not_taken_for_another(api: Api) -> None:
+    epoch = opened(api)
+
+    def shared(*marks: str) -> bool:
+        return bool(report(api, epoch, marks=list(marks))["shared"])
+
+    assert not shared("a")
+    assert not shared("a")
+    assert not shared("b", "a")
+    assert not shared("b", "a"), "its answer was lost"
+    assert shared("other", "a")
+    assert not shared("c", "b"), "the other one was not written down"
+    assert shared("a"), "late: nobody hears this answer"
+    assert not shared("d", "c")
+    epoch = opened(api)
+    assert not shared("e")
+
+
 def test_a_database_that_knows_no_such_session_asks_for_a_new_one(api: Api, db: Connection) -> None:
     answer = report(api, 5, row())
     assert (answer["unknown_session"], answer["superseded"], stored(api)) == (True, False, [])

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import random
 from typing import Any, Protocol, TypeVar
+from uuid import uuid4
 
 from supervise.clock import now
 from supervise.errors import StoreError
@@ -162,6 +163,8 @@ class Flusher:
         self._calls: Calls | None = None
         self._epoch: int | None = None
         self._instance = ""
+        self._marks: tuple[str, ...] = (_mark(),)
+        """Of the next report, and of the newest that was answered."""
         self._owed: dict[str, dict[str, StatusRow]] = {}
         """Rows that tables of others have not taken yet."""
         self._told: dict[str, str] = {}
@@ -232,6 +235,7 @@ class Flusher:
             self._hooks.cloned(str(said["cloned_by"]))
         self._ask(lambda store: store.begin_epoch(epoch))
         self._epoch = epoch
+        self._marks = (_mark(),)
         self._all_sent = self._clock()
         self._retained = False
         self.state = replace(self.state, superseded=False)
@@ -269,17 +273,27 @@ class Flusher:
 
     def _report(self, calls: Calls, fresh: Mapping[str, OutboxItem], host_row: Json | None) -> Report:
         rows = [row_json(_row(one), one.id) for one in fresh.values()]
-        said = calls.call("report_status", host=self._host, epoch=self._epoch, rows=rows, host_row=host_row)
+        marks = list(self._marks)
+        said = calls.call(
+            "report_status", host=self._host, epoch=self._epoch, rows=rows, host_row=host_row, marks=marks
+        )
         try:
-            return report_of(said)
+            report = report_of(said)
         except ValueError as error:
             raise Fault(Kind.REFUSED, f"its answer is not one of this version's: {error}") from error
+        self._marks = _mark(), marks[0]
+        return report
 
     def _settle(self, report: Report, fresh: Mapping[str, OutboxItem]) -> bool:
         """Take an answer in; whether there is something to be put right at once."""
         if report.superseded:
             self._step_back()
             return False
+        if report.shared:
+            log.warning("a copy of this machine writes in the session of this one; a new session begins")
+            self._hooks.cloned(self._instance)
+            self._epoch = None
+            return True
         if report.unknown_session:
             log.warning("Supabase knows nothing of our session any more; all rows are sent anew")
             self._epoch = None
@@ -479,6 +493,10 @@ class Flusher:
     def _took(self, kind: ItemKind, count: int) -> None:
         sent = {**self.state.sent, kind.value: self.state.sent.get(kind.value, 0) + count}
         self.state = replace(self.state, sent=sent)
+
+
+def _mark() -> str:
+    return uuid4().hex
 
 
 def _row(item: OutboxItem) -> StatusRow:

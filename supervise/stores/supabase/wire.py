@@ -38,12 +38,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`unknown_session`: our epoch was never given out there."""
+    """`unknown_session`: our epoch was never given out there. `shared`: a copy of this machine reports in it too."""
 
     answers: tuple[Answer, ...]
     superseded: bool = False
     unknown_session: bool = False
     commands: int = 0
+    shared: bool = False
 
 
 def row_json(row: StatusRow, seq: int) -> Json:
@@ -77,8 +78,8 @@ def report_of(said: object) -> Report:
         raise ValueError("it is no object")
     try:
         answers = tuple(map(_answer, said["rows"]))
-        unknown = bool(said.get("unknown_session", False))
-        return Report(answers, bool(said["superseded"]), unknown, int(said["commands"]))
+        unknown, shared = (bool(said.get(key, False)) for key in ("unknown_session", "shared"))
+        return Report(answers, bool(said["superseded"]), unknown, int(said["commands"]), shared)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 

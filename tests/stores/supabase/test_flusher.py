@@ -415,6 +415,19 @@ def test_a_store_that_was_lost_begins_a_session_of_its_own(tmp_path: Path, there
     stores[0].close()
 
 
+def test_a_copy_that_shares_the_session_is_noticed_and_a_lost_answer_is_none(store: Sqlite, there: There) -> None:
+    cloned: list[str] = []
+    one = flusher(store, there, hooks=Hooks(cloned=cloned.append))
+    one.tick()
+    for there.lost in (True, True, False):
+        one.tick()
+    assert (there.epoch, cloned) == (1, [])
+    there.mark = "of the copy"
+    assert one.tick() == 0
+    assert one.tick() == TICK
+    assert (there.epoch, cloned) == (2, [store.instance])
+
+
 def test_of_two_with_one_name_the_newer_writes_and_the_other_says_so(tmp_path: Path, there: There) -> None:
     clock = [0.0]
     cloned: list[str] = []

@@ -17,6 +17,8 @@ class There:
     epoch: int = 0
     writes: str = ""
     """The instance whose session is the newest."""
+    mark: str | None = None
+    """Of the newest report in it."""
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
     locks: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -70,20 +72,23 @@ class There:
 
     def open_session(self, host: str, instance: str) -> Any:
         self.epoch += 1
+        self.mark = None
         before, self.writes = self.writes, instance
         return {"epoch": self.epoch, **({"cloned_by": before} if before not in ("", instance) else {})}
 
-    def report_status(self, host: str, epoch: int, rows: list[Any], host_row: Any) -> Any:
+    def report_status(self, host: str, epoch: int, rows: list[Any], host_row: Any, marks: list[str]) -> Any:
         if epoch != self.epoch:
             superseded = epoch < self.epoch
             return {"rows": [], "superseded": superseded, "unknown_session": not superseded, "commands": 0}
+        shared = self.mark not in (None, *marks)
+        self.mark = self.mark if shared else marks[0]
         for row in rows:
             self._put(row, epoch)
         if host_row:
             self.hosts[host] = {**host_row, "epoch": epoch}
         names = {row["name"] for row in rows}
         answers = [self._answer(name, names) for name in sorted(names | self.touched | self.locks.keys())]
-        return {"rows": answers, "superseded": False, "commands": len(self.commands)}
+        return {"rows": answers, "superseded": False, "commands": len(self.commands), "shared": shared}
 
     def retain_agents(self, host: str, epoch: int, names: list[str]) -> Any:
         gone = self.rows.keys() - set(names)

@@ -52,9 +52,13 @@ create table public.supervise_sessions (
   instance text not null check (length(instance) between 1 and 128),
   opened_at timestamptz not null default now(),
   seen_at timestamptz not null default now(),
-  silent boolean not null default false
+  silent boolean not null default false,
+  mark text check (length(mark) <= 64)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 comment on table public.supervise_sessions is 'Which store writes as which host, and when it was last heard of.';
+
+comment on column public.supervise_sessions.mark is
+  'What the newest report of the session was marked with: the next one knows it, unless two machines share the session.';
 
 create table public.supervise_host_keys (
   kid text primary key check (length(kid) between 1 and 64),

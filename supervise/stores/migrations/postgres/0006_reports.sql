@@ -15,7 +15,8 @@ begin
     from (select epoch from public.agent_status where host = h
           union all select epoch from public.host_status where host = h) s;
   update public.supervise_sessions s
-    set epoch = next_epoch, instance = open_session.instance, opened_at = now(), seen_at = now(), silent = false
+    set epoch = next_epoch, instance = open_session.instance, opened_at = now(), seen_at = now(), silent = false,
+        mark = null
     where s.host = h;
   return jsonb_build_object('epoch', next_epoch) || case
     when before.instance <> open_session.instance and before.seen_at > now() - interval '60 seconds'
@@ -37,7 +38,22 @@ begin
   return (select s.epoch from public.supervise_sessions s where s.host = h);
 end $$;
 
-create function public.report_status(host text, epoch bigint, rows jsonb, host_row jsonb default null) returns jsonb
+-- Whether this session is one machine's alone. A machine that was copied as it ran shares epoch and numbers with its copy,
+-- yet neither knows the mark of what the other has reported since. `marks`: of this report, and of the newest one that was
+-- answered. What is sent once more has the same; what arrives late knows an older one, and its answer is heard by nobody.
+create function supervise.marked(host text, epoch bigint, marks text[]) returns boolean
+language plpgsql security definer set search_path = '' as $$
+declare
+  h constant text := supervise.host_of(marked.host);
+begin
+  update public.supervise_sessions s set mark = marks[1]
+    where s.host = h and s.epoch = marked.epoch and (s.mark is null or s.mark = any (marks));
+  return found;
+end $$;
+
+create function public.report_status(
+  host text, epoch bigint, rows jsonb, host_row jsonb default null, marks text[] default null
+) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   h constant text := supervise.host_of(report_status.host);
@@ -45,6 +61,7 @@ declare
   current_epoch bigint;
   sent public.agent_status[];
   newest bigint;
+  shared boolean;
 begin
   perform supervise.refuse_no_list(rows);
   current_epoch := supervise.seen(h, e);
@@ -55,6 +72,7 @@ begin
   sent := array(select r from (select distinct on (x.name) x from jsonb_populate_recordset(null::public.agent_status, rows) x
                                order by x.name, x.seq desc) as one (r));
   newest := greatest((host_row ->> 'seq')::bigint, (select max(r.seq) from unnest(sent) r));
+  shared := marks is not null and not supervise.marked(h, e, marks);
   perform supervise.make_rows(h, e, sent);
   perform supervise.rename_rows(h, e, sent);
   update public.agent_status s set
@@ -69,7 +87,7 @@ begin
     where s.host = h and s.name = r.name and (e, r.seq) > (s.epoch, s.seq);
   perform supervise.report_host(h, e, host_row);
   return jsonb_build_object(
-    'rows', supervise.answer(h, e, sent, newest), 'superseded', false, 'unknown_session', false,
+    'rows', supervise.answer(h, e, sent, newest), 'superseded', false, 'unknown_session', false, 'shared', shared,
     'commands', (select count(*) from public.supervise_commands c
                  where c.host = h and c.state = 'queued' and c.expires_at > now()));
 end $$;
