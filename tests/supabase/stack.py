@@ -21,6 +21,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -326,7 +327,8 @@ def _end(process: subprocess.Popen[bytes] | None, how: signal.Signals) -> None:
 def _kill_tree(pid: int) -> None:
     """Backends outlive a killed postmaster for a while: they go with it."""
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        os.kill(int(child), signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(int(child), signal.SIGKILL)
 
 
 def _as_postgres() -> dict[str, Any]:
