@@ -21,7 +21,7 @@ from supervise.errors import ExitCode, SuperviseError
 from supervise.exits import ending
 from supervise.guard import DOWN, UP, obstacles
 from supervise.holds import read_holds, remove_hold, write_hold
-from supervise.manifest import Manifest, manifests
+from supervise.manifest import Manifest, manifests, of_project
 from supervise.marker import edited
 from supervise.model import (
     FOREVER,
@@ -59,7 +59,7 @@ SETTLE = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(hours=1)
 STOP_BEGINS, STOP_PAUSE = 20, timedelta(milliseconds=10)
 """How often, and after which pause each, it is asked whether a stop has begun."""
-KILLED = "by SIGKILL at once (`force-stop`)"
+KILLED = "at once (`force-stop`)"
 
 T = TypeVar("T")
 Progress = Callable[["Result"], None]
@@ -171,6 +171,7 @@ class Manager:
                 unit=states[spec.name],
                 inside=frozenset(one.id for one in seen.inside.get(spec.name, ())),
                 foreground=frozenset(one.id for one in seen.foreground.get(spec.name, ())),
+                foreground_since=seen.foreground_since(spec.name),
                 outside=seen.outside.get(spec.name, ()),
             )
             for spec in specs
@@ -488,9 +489,10 @@ class Manager:
 
 @asynccontextmanager
 async def managing(places: Places, *, project: str | None = None) -> AsyncIterator[Manager]:
-    """The manager of one scope's agents, connected. Raises PlatformError where there is no systemd to ask."""
+    """The manager of one scope's agents, connected. Raises NoSuchAgent for a project that is not installed, and
+    PlatformError where there is no systemd to ask."""
     everything = list(manifests(places))
-    installed = [manifest for manifest in everything if project in (None, manifest.project)]
+    installed = of_project(everything, project)
     everyone = [spec for manifest in everything for spec in manifest.agents]
     async with Systemd(places) as platform:
         inform = ByControl(places.control, by=asker())

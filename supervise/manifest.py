@@ -5,13 +5,13 @@ Written last and whole, so it is the record of the last *finished* install. Hold
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from supervise import serial
-from supervise.errors import SuperviseError
+from supervise.errors import NoSuchAgent, SuperviseError
 from supervise.model import AgentSpec, AlertTarget, Instant, ReconcilerSettings, Scope, SupabaseTarget, UnitState
 from supervise.places import Places
 
@@ -75,6 +75,16 @@ def from_json(text: str, *, file: Path) -> Manifest:
 def manifests(places: Places) -> Iterator[Manifest]:
     """All projects installed in one scope, by name. What cannot be read is left out; `unreadable` names it."""
     yield from read_manifests(places)[0]  # one damaged file must not stop everything else
+
+
+def of_project(installed: Iterable[Manifest], project: str | None) -> tuple[Manifest, ...]:
+    """The one that is named, or all. Raises NoSuchAgent where only others are installed."""
+    found = tuple(installed)
+    chosen = tuple(one for one in found if project in (None, one.project))
+    if found and not chosen:
+        others = ", ".join(dict.fromkeys(one.project for one in found))
+        raise NoSuchAgent(f'there is no project "{project}"; installed: {others}')
+    return chosen
 
 
 def unreadable(places: Places) -> Mapping[str, str]:

@@ -409,6 +409,11 @@ class Findings:
     complete: bool = True
     at: timedelta | None = None
 
+    def foreground_since(self, name: str) -> datetime | None:
+        """When the first process of those in the foreground was started: that with the lowest PID."""
+        ones = self.foreground.get(name)
+        return min(ones, key=lambda one: one.id.pid).started_at if ones else None
+
     def doubtful(self, name: str) -> tuple[Doubt, ...]:
         """Processes of which nobody can tell whether they are this agent's."""
         return tuple(doubt for doubt in self.doubts if name in doubt.names)
@@ -535,7 +540,9 @@ class Observation:
     failed_probes: int = 0
     """How often in a row `live` has failed."""
     foreground: frozenset[ProcessId] | None = None
-    """Its processes under `supervise run`."""
+    """Its processes under `supervise run`, or adopted."""
+    foreground_since: datetime | None = None
+    """When the first of them was started."""
     requirements: Mapping[str, Requirement] = field(default_factory=dict)
     """What it requires, as far as that could be asked."""
     acting: bool = False
@@ -618,6 +625,10 @@ class Source(StrEnum):
 
 SIGNS = (Source.BEAT, Source.PING)
 """What the agent has sent itself."""
+
+
+FORCE_STOP = "force-stop: "
+"""So begins the reason of a lock that `force-stop` has made. It ends before its time with the next life."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 from supervise.control.client import Control, Refused, Unreachable, connect
 from supervise.errors import ExitCode, UsageError
 from supervise.manager import SETTLE, Count, Progress, Result, nothing_counted
-from supervise.manifest import manifests
+from supervise.manifest import manifests, of_project
 from supervise.model import AgentSpec
 from supervise.places import Places
 
@@ -97,7 +97,7 @@ async def operating(places: Places, *, otherwise: UsageError, project: str | Non
             if not (await control.ask("whoami"))["may_act"]:
                 raise otherwise
             asked = True
-            installed = [one for one in manifests(places) if project in (None, one.project)]
+            installed = of_project(manifests(places), project)
             yield Operator([spec for one in installed for spec in one.agents], control)
     except Unreachable as error:
         if asked:  # then it may have begun to act, and to say that nothing was done would be wrong

@@ -96,7 +96,7 @@ def test_of_one_that_runs_outside_of_its_unit_it_is_told_what_ends_it(tmp_path: 
     assert (result.ok, result.text) == (False, text)
 
 
-@pytest.mark.parametrize(("kill", "how"), [(True, "by SIGKILL at once (`force-stop`)"), (False, "")])
+@pytest.mark.parametrize(("kill", "how"), [(True, "at once (`force-stop`)"), (False, "")])
 def test_of_a_stop_it_is_told_whether_it_was_a_kill(tmp_path: Path, kill: bool, how: str) -> None:
     heard = Heard()
     verbs = manager(tmp_path, heard, NOTHING)

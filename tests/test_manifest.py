@@ -12,12 +12,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from supervise.errors import SuperviseError
+from supervise.errors import NoSuchAgent, SuperviseError
 from supervise.manifest import (
     Manifest,
     RunMark,
     from_json,
     manifests,
+    of_project,
     outdated,
     read_manifests,
     run_mark,
@@ -207,6 +208,15 @@ def test_all_projects_are_found_by_name(tmp_path: Path) -> None:
     (there.manifests / ".trading.json.supervise-new").write_text("{")
     (there.manifests / "notes.txt").write_text("hello")
     assert [one.project for one in manifests(there)] == ["bots", "web"]
+
+
+def test_a_project_that_is_not_installed_is_an_error_that_names_those_that_are() -> None:
+    found = [manifest(spec(), project=name) for name in ("bots", "web")]
+    assert of_project(found, None) == tuple(found)
+    assert of_project(found, "web") == (found[1],)
+    assert of_project([], "web") == ()
+    with pytest.raises(NoSuchAgent, match='there is no project "webb"; installed: bots, web'):
+        of_project(found, "webb")
 
 
 def test_without_a_folder_nothing_is_installed(tmp_path: Path) -> None:

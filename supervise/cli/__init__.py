@@ -132,15 +132,16 @@ def _let_go_of_output() -> None:
 
 
 def _lines(error: SuperviseError) -> Iterator[str]:
+    from supervise.cli.output import hinted
     from supervise.text import shown
 
     if isinstance(error, ConfigError):
         from supervise.cli.output import problem_line
 
         count = len(error.problems)
-        yield from (problem_line(problem) for problem in error.problems[:MANY])
+        yield from (hinted(problem_line(problem)) for problem in error.problems[:MANY])
         if count > MANY:
             yield f"… and {count - MANY} more"
         yield f"supervise: {count} problem{'s' if count > 1 else ''}; nothing was changed"
     else:
-        yield f"supervise: {shown(str(error))}"
+        yield f"supervise: {shown(hinted(str(error)))}"

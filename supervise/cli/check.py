@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def command(file: Path | None, environment: str | None, as_user: bool, as_json: 
     click.echo(f"{short(found.config.file)} is good: project {found.config.project}, {here}")
     for spec in specs:
         who = "a dynamic user" if spec.dynamic_user else spec.user or "you"
-        words = shown(" ".join(masked(spec.command)))
+        words = shown(shlex.join(masked(spec.command)))
         click.echo(f"  {spec.name} ({shown(spec.title)}): {words}, as {who} in {spec.working_directory}")
         for run in found.desired.previews.get(spec.base, ()):
             click.echo(f"    runs {run}")

@@ -96,6 +96,7 @@ def _versions(there: Installation) -> Mapping[str, str | None]:
 
 def screen(there: Installation, findings: Sequence[Finding], *, verbose: bool) -> Iterator[str]:
     """The findings, bad first, what is well folded into one line; then versions."""
+    from supervise.cli.output import hinted
     from supervise.text import shown
 
     if there.empty:
@@ -104,7 +105,7 @@ def screen(there: Installation, findings: Sequence[Finding], *, verbose: bool) -
     width = max((len(one.check) for one in told), default=0)
     for one in told:
         sign, colour = MARKS[one.severity]
-        yield f"{click.style(sign, fg=colour)} {one.check:<{width}}  {shown(one.text)}"
+        yield f"{click.style(sign, fg=colour)} {one.check:<{width}}  {shown(hinted(one.text))}"
         for line in filter(None, (_advice(one), one.command and click.style(f"  {shown(one.command)}", bold=True))):
             yield f"  {'':<{width}}  {line}"
     yield click.style(_summary(findings), bold=True)
@@ -121,9 +122,10 @@ def first_run(there: Installation) -> str:
 
 
 def _advice(finding: Finding) -> str:
+    from supervise.cli.output import hinted
     from supervise.text import shown
 
-    advice = shown(finding.advice)
+    advice = shown(hinted(finding.advice))
     return f"{advice.rstrip('.')}:" if advice and finding.command else advice
 
 

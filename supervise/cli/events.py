@@ -133,16 +133,12 @@ async def _follow(there: Places, query: dict[str, Any], *, as_json: bool) -> Non
 
 async def _batches(there: Places, query: dict[str, Any]) -> AsyncIterator[list[dict[str, Any]]]:
     """The events that the query means, then each that comes, from one reconciler."""
-    from supervise.control.client import Unreachable, connect
+    from supervise.control.client import connect
 
     names = None if query["name"] is None else [query["name"]]
     async with connect(there.control) as control, connect(there.control) as live:
-        items = live.stream("watch", names=names, events=True)
-        try:
-            async with asyncio.timeout(WAIT):
-                await anext(items)  # from here on nothing is missed; what is in the list too is left out later
-        except TimeoutError as error:
-            raise Unreachable(f"cannot watch: the reconciler did not answer within {WAIT:g} s") from error
+        items = live.stream("watch", patience=WAIT, names=names, events=True)
+        await anext(items)  # from here on nothing is missed; what is in the list too is left out later
         yield await control.ask("events", **query)
         async for item in items:
             if "event" in item:
@@ -156,7 +152,7 @@ def _line(event: dict[str, Any], *, as_json: bool) -> str:
     """`Nov 28 03:19:55.903 sma  running → error  Crashed  It was killed by SIGKILL…  (systemd)`"""
     import json
 
-    from supervise.cli.output import MARKS
+    from supervise.cli.output import MARKS, hinted
     from supervise.model import Status
     from supervise.text import shown
 
@@ -169,4 +165,4 @@ def _line(event: dict[str, Any], *, as_json: bool) -> str:
     stamp = click.style(f"{at:%b %d %H:%M:%S}.{at.microsecond // 1000:03d}", dim=True)
     who = shown(event["name"] or "(host)")
     by = click.style(f"({shown(event['by'])})", dim=True)
-    return f"{stamp} {who:<16} {coloured} {shown(event['reason']):<18} {shown(event['message'])} {by}"
+    return f"{stamp} {who:<16} {coloured} {shown(event['reason']):<18} {shown(hinted(event['message']))} {by}"

@@ -22,8 +22,8 @@ def command(choice: Choice, yes: bool) -> int:
     """Kill agents at once, and every copy of them.
 
     SIGKILL: they cannot save anything. Copies outside their unit are ended too. An agent that cannot be reached (a
-    process that even this does not end, or one of which nobody can tell whose it is) is shown as stopped for 24 h; what
-    is observed stays true beside it.
+    process that even this does not end, or one of which nobody can tell whose it is) is shown as stopped for 24 h, or
+    until it is started again; what is observed stays true beside it.
     """
     from supervise.cli.acting import act
     from supervise.cli.output import agree, print_result
@@ -48,15 +48,16 @@ async def _locked(result: Result, as_user: bool) -> Result:
     from supervise.cli.scopes import scope_of
     from supervise.control.client import Refused, Unreachable, connect
     from supervise.manager import LONGEST_REASON, asker
+    from supervise.model import FORCE_STOP
     from supervise.places import places
 
     there = places(scope_of(as_user), os.environ, uid=os.getuid())
-    reason = f"force-stop: {result.text}"[:LONGEST_REASON]
+    reason = f"{FORCE_STOP}{result.text}"[:LONGEST_REASON]
     lock: dict[str, Any] = {"status": "stopped", "health": 0, "seconds": LOCKED_FOR, "reason": reason}
     try:
         async with connect(there.control) as control:
             await control.ask("lock", names=[result.name], by=asker(), **lock)
     except (Unreachable, Refused) as error:
         return replace(result, text=f"{result.text}; and it cannot be shown as stopped: {error}")
-    told = f"shown as stopped for 24 h (`supervise unlock {result.name}`), what is observed stays beside it"
-    return replace(result, text=f"{result.text}; {told}")
+    until = f"for 24 h or until it is started (`supervise unlock {result.name}`)"
+    return replace(result, text=f"{result.text}; shown as stopped {until}, what is observed stays beside it")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 
 from supervise.cli.installing import describe, manager_of
-from supervise.cli.output import counter, print_result, progress
+from supervise.cli.output import counter, hinted, print_result, progress
 from supervise.errors import ExitCode
 from supervise.install.apply import Applied
 from supervise.install.plan import Plan
@@ -26,9 +26,8 @@ async def carry_out(
     if restart and plan.restart:
         results += await _restart(session, plan)
     elif plan.restart:
-        click.echo(
-            f"runs something older until it is restarted: {', '.join(plan.restart)} (`supervise install --restart`)"
-        )
+        older = ", ".join(plan.restart)
+        click.echo(hinted(f"runs something older until it is restarted: {older} (`supervise install --restart`)"))
     if start:
         results += await _start(session, plan)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -181,7 +182,7 @@ def describe(process: Process) -> str:
     where = f" in {process.directory}" if process.directory else ""
     return shown(
         f"PID {process.id.pid} of {user_name(process.uid)} since {local(process.started_at)}: "
-        f"{' '.join(masked(process.argv))}{where}"
+        f"{shlex.join(masked(process.argv))}{where}"
     )
 
 

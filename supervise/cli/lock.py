@@ -24,10 +24,11 @@ def command(agent: str, status: str, health: int, lasts: str, reason: str, as_us
     AGENT is a name, a title or a glob. Nothing else changes: agents run on as before, are restarted as before, and the
     status that is really observed is kept beside the shown one. It ends by itself.
     """
+    from supervise.cli.output import hinted
     from supervise.cli.reconciler import ask_about
     from supervise.cli.spans import length
 
     seconds = length(lasts).total_seconds()
     names, _ = ask_about(agent, as_user, "lock", status=status, health=health, seconds=seconds, reason=reason)
     for name in names:
-        click.echo(f"✓ {name}: shown as {status} {health} for {lasts}; `supervise unlock {name}` ends it")
+        click.echo(hinted(f"✓ {name}: shown as {status} {health} for {lasts}; `supervise unlock {name}` ends it"))

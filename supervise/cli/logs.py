@@ -86,7 +86,7 @@ def _chosen(choice: Choice) -> tuple[Places, tuple[AgentSpec, ...]]:
 
     from supervise.cli.scopes import warn_of_damage
     from supervise.errors import NoSuchAgent
-    from supervise.manifest import manifests
+    from supervise.manifest import manifests, of_project
     from supervise.model import Scope
     from supervise.places import places
     from supervise.selection import select
@@ -95,9 +95,10 @@ def _chosen(choice: Choice) -> tuple[Places, tuple[AgentSpec, ...]]:
     tried = [own] if choice.as_user else [places(Scope.SYSTEM, os.environ, uid=os.getuid()), own]
     missing: NoSuchAgent | None = None
     warn_of_damage(*tried)
+    found = [(there, one) for there in tried for one in manifests(there)]
+    meant = of_project([one for _, one in found], choice.project)
     for there in tried:
-        projects = [one for one in manifests(there) if choice.project in (None, one.project)]
-        specs = [spec for manifest in projects for spec in manifest.agents]
+        specs = [spec for where, one in found if where is there and one in meant for spec in one.agents]
         try:
             return there, select(specs, choice.agents, everyone=choice.everyone or choice.unsaid, tags=choice.tags)
         except NoSuchAgent as error:

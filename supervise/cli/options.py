@@ -65,6 +65,17 @@ def project_option(command: Command) -> Command:
     )(command)
 
 
+def tags_option(command: Command) -> Command:
+    return click.option(
+        "--tag",
+        "tags",
+        multiple=True,
+        metavar="TAG",
+        shell_complete=complete_tag,
+        help="Agents with this tag; may be repeated.",
+    )(command)
+
+
 def agents_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
     """Which agents: names, titles, globs, `--all`, `--tag`, of which project and scope: one `choice`."""
 
@@ -79,15 +90,19 @@ def agents_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         return command(Choice(agents, everyone, tags, project, as_user), **others)
 
-    tag = click.option("--tag", "tags", multiple=True, metavar="TAG", help="Agents with this tag; may be repeated.")
-    decorated = tag(user_option(project_option(chosen)))
+    decorated = tags_option(user_option(project_option(chosen)))
     decorated = click.option("-a", "--all", "everyone", is_flag=True, help="All agents.")(decorated)
     return click.argument("agents", nargs=-1, metavar="[AGENT]…", shell_complete=complete_agent)(decorated)
 
 
 def complete_agent(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Agent names as the manifests have them, read as plain JSON: a completion must be quick."""
-    return [name for name in dict.fromkeys(_names()) if name.startswith(incomplete)]
+    return [name for name in dict.fromkeys(agent["name"] for agent in _agents()) if name.startswith(incomplete)]
+
+
+def complete_tag(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    found = sorted({tag for agent in _agents() for tag in agent["tags"]})
+    return [tag for tag in found if tag.startswith(incomplete)]
 
 
 def complete_project(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -99,6 +114,14 @@ def complete_preset(context: click.Context, parameter: click.Parameter, incomple
 
     found = [name for places in _scopes() for name in _presets(places.control)]
     return [name for name in dict.fromkeys((*BUILT_IN, *found)) if name.startswith(incomplete)]
+
+
+def complete_choice(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """What may be used: a preset, or the word that takes a choice back."""
+    from supervise.decide.presets import INHERITED
+
+    inherited = [INHERITED] if INHERITED.startswith(incomplete) else []
+    return [*complete_preset(context, parameter, incomplete), *inherited]
 
 
 def complete_part(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -130,9 +153,9 @@ def _manifests() -> Iterator[Path]:
             yield from sorted(places.manifests.glob("*.json"))
 
 
-def _names() -> Iterator[str]:
+def _agents() -> Iterator[dict[str, Any]]:
     for file in _manifests():
         try:
-            yield from (agent["name"] for agent in json.loads(file.read_text(encoding="utf-8"))["agents"])
+            yield from json.loads(file.read_text(encoding="utf-8"))["agents"]
         except (OSError, ValueError, KeyError, TypeError):  # a completion has nobody to tell
             continue

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from supervise.errors import Problem, SuperviseError, UsageError
-from supervise.model import Status
+from supervise.hints import for_scope
+from supervise.model import Scope, Status
 from supervise.text import shown
 
 if TYPE_CHECKING:
@@ -102,11 +103,16 @@ def plain(value: Any) -> Any:
 
 def print_result(result: Result) -> None:
     sign = click.style("✓", fg="green") if result.ok else click.style("✗", fg="red")
-    click.echo(f"{sign} {shown(result.name)}: {shown(result.text)}", err=not result.ok)
+    click.echo(f"{sign} {shown(result.name)}: {shown(hinted(result.text))}", err=not result.ok)
 
 
 def print_warning(text: str) -> None:
-    click.secho(f"! {shown(text)}", fg="yellow", err=True)
+    click.secho(f"! {shown(hinted(text))}", fg="yellow", err=True)
+
+
+def hinted(text: str) -> str:
+    """The text, whose commands are for who gave this one: with `--user` if that was said."""
+    return for_scope(text, Scope.USER if "--user" in sys.argv else Scope.SYSTEM)
 
 
 def agree(question: str) -> None:

@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from supervise.cli.options import complete_agent, complete_part, complete_preset, json_option, user_option
+from supervise.cli.options import (
+    complete_agent,
+    complete_choice,
+    complete_part,
+    complete_preset,
+    json_option,
+    tags_option,
+    user_option,
+)
+from supervise.errors import UsageError
 
 NAME = click.argument("name", shell_complete=complete_preset)
 WIDTH = 9
@@ -93,9 +102,9 @@ def save(name: str, weights: tuple[str, ...], base: str, as_user: bool) -> None:
 
 
 @command.command("use")
-@NAME
+@click.argument("name", metavar="PRESET", shell_complete=complete_choice)
 @click.argument("agents", nargs=-1, metavar="[AGENT]…", shell_complete=complete_agent)
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Agents with this tag; may be repeated.")
+@tags_option
 @user_option
 def use(name: str, agents: tuple[str, ...], tags: tuple[str, ...], as_user: bool) -> None:
     """Score the host, or these agents, by a preset.
@@ -157,6 +166,8 @@ def _chosen(name: str) -> str:
 
 def _weight(word: str) -> tuple[str, Any]:
     part, _, weight = word.partition("=")
+    if not weight:
+        raise UsageError(f'"{part}" needs its points, as in {part}=20')
     try:
         return part, float(weight)
     except ValueError:

@@ -32,17 +32,17 @@ def command(choice: Choice, as_json: bool) -> int:
     Also those outside of units, left behind by one, or of which nobody can tell whose they are: class, user, age,
     memory, and why. Root sees them itself; others are told by the reconciler.
     """
-    from supervise.cli.output import print_json, utc_now
+    from supervise.cli.output import hinted, print_json, utc_now
     from supervise.cli.scopes import scope_of, warn_of_damage
     from supervise.errors import ExitCode
-    from supervise.manifest import manifests
+    from supervise.manifest import manifests, of_project
     from supervise.places import places
     from supervise.processes import processes
     from supervise.selection import select
 
     there = places(scope_of(choice.as_user), os.environ, uid=os.getuid())
     warn_of_damage(there)
-    specs = [spec for one in manifests(there) if choice.project in (None, one.project) for spec in one.agents]
+    specs = [spec for one in of_project(manifests(there), choice.project) for spec in one.agents]
     everyone = choice.everyone or choice.unsaid
     chosen = specs if not specs and everyone else select(specs, choice.agents, everyone=everyone, tags=choice.tags)
     found = asyncio.run(processes(there, [spec.name for spec in chosen]))
@@ -51,12 +51,20 @@ def command(choice: Choice, as_json: bool) -> int:
     elif found:
         click.echo(table(found, utc_now(), {spec.name: spec for spec in specs}))
     else:
-        click.echo("No process of an agent runs." if chosen else "No agent is installed here (`supervise install`).")
+        click.echo(hinted(nothing(chosen, everyone=everyone)))
     return ExitCode.OK
+
+
+def nothing(chosen: Sequence[AgentSpec], *, everyone: bool) -> str:
+    """What is said where there is no process to be listed."""
+    if not chosen:
+        return "No agent is installed here (`supervise install`)."
+    return f"No process of {'an agent' if everyone else _named([spec.name for spec in chosen])} runs."
 
 
 def table(found: Sequence[dict[str, Any]], now: datetime, specs: Mapping[str, AgentSpec]) -> str:
     """One line each, and below it why, where that is no matter of course."""
+    from supervise.cli.output import hinted
     from supervise.text import columns
 
     cells = [HEADS, *(_cells(one, now) for one in found)]
@@ -68,7 +76,7 @@ def table(found: Sequence[dict[str, Any]], now: datetime, specs: Mapping[str, Ag
         if one["class"] != "managed":
             spec = specs.get(one["agents"][0])
             left = why_left_alone(one, spec) if spec else None
-            lines.append(click.style(f"{'':{widths[0]}}  {_why(one)}{f'; {left}' if left else ''}", dim=True))
+            lines.append(click.style(f"{'':{widths[0]}}  {hinted(_why(one))}{f'; {left}' if left else ''}", dim=True))
     return "\n".join(lines)
 
 
@@ -97,16 +105,20 @@ def _cells(one: dict[str, Any], now: datetime) -> tuple[str, ...]:
     from supervise.cli.output import age, size
     from supervise.text import masked, shown
 
-    names, more = one["agents"][:MOST_NAMES], len(one["agents"]) - MOST_NAMES
     return (
         str(one["pid"]),
         one["class"],
-        ", ".join(names) + (f" and {more} more" if more > 0 else ""),
+        _named(one["agents"]),
         shown(one["user"]) or str(one["uid"]),
         age(datetime.fromisoformat(one["started_at"]), now).removesuffix(" ago"),
         "–" if one["memory"] is None else size(one["memory"]),
         shown(shlex.join(masked(one["command"])), limit=LONGEST_COMMAND),
     )
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _why(one: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shlex
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import asdict
@@ -23,11 +24,13 @@ from supervise.control.client import connect
 from supervise.decide import AS_WANTED
 from supervise.errors import Damaged, ExitCode, NoSuchAgent, SuperviseError
 from supervise.exits import described
+from supervise.hints import for_scope
 from supervise.manager import Manager, managing
-from supervise.manifest import manifests
+from supervise.manifest import manifests, of_project
 from supervise.model import AgentSpec, LogLine, LogQuery, Reason, Scope, Source, Status, StatusRow, UnitState
 from supervise.overview import Overview, following, overview, row_of
 from supervise.places import Places, places
+from supervise.platforms.systemd.units import run_unit
 from supervise.processes import processes
 from supervise.selection import NOBODY, select
 from supervise.text import columns, counted, masked, shown
@@ -47,7 +50,6 @@ LOOKS, PAUSE = 5, 0.05
 JOURNAL_CLOSED = "the journal is for root and members of systemd-journal"
 NOT_ALLOWED = re.compile("insufficient permissions|not seeing messages", re.IGNORECASE)
 """journalctl's words for it, where it could read no journal at all or only the user's own."""
-WITHOUT_DAEMON = "no reconciler is running: this is what systemd and one process scan show at this moment"
 STALE = 5.0
 """Seconds of age from which a view is not to be trusted: the reconciler makes it new four times a second."""
 SOURCES = {
@@ -78,6 +80,7 @@ async def gathered(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) ->
             {
                 "at": utc_now(),
                 "reconciler": next((view.reconciler for view in views if view.reconciler), None),
+                "notes": list(dict.fromkeys(note for view in views for note in view.notes)),
                 "agents": [
                     {**row_json(row, specs[row.name]), "probes": probes_json(probes.get(row.name))}
                     for row in by_badness(rows.values())
@@ -100,7 +103,7 @@ async def _show_remembered(scopes: Sequence[Scope]) -> None:
             async with connect(places(scope, os.environ, uid=os.getuid()).control) as control:
                 answer = await control.ask("rows")
             if rows := [row_of(one) for one in answer["rows"]]:
-                click.echo(screen(rows, utc_now(), [footer(answer["reconciler"])]))
+                click.echo(screen(rows, utc_now(), [footer(answer["reconciler"], scope=scope)]))
 
 
 async def watched(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) -> None:
@@ -127,12 +130,13 @@ async def watched(scopes: Sequence[Scope], choice: Choice, *, as_json: bool) -> 
 
 def footers(views: Iterable[Overview]) -> list[str]:
     """One line on who was asked: how old the view is, and what troubles the reconciler."""
-    return list(dict.fromkeys(footer(view.reconciler) for view in views))
+    return list(dict.fromkeys(footer(view.reconciler, view.notes, view.scope) for view in views))
 
 
-def footer(info: Mapping[str, Any] | None) -> str:
+def footer(info: Mapping[str, Any] | None, notes: Sequence[str] = (), scope: Scope = Scope.SYSTEM) -> str:
+    """How far rows are to be trusted: what a reconciler says of itself, or what we note where none does."""
     if info is None:
-        return click.style(WITHOUT_DAEMON, dim=True)
+        return click.style(shown(for_scope("; ".join(notes), scope)), dim=True)
     view_age = info["view_age"]
     told = ["reconciler: " + ("it has not looked yet" if view_age is None else f"view {view_age:.1f} s old")]
     if (info["platform_unseen"] or 0.0) >= 1.0:  # less is its own start
@@ -148,7 +152,7 @@ def footer(info: Mapping[str, Any] | None) -> str:
     told += [f"alerts to {name} fail: {one['last_error']}" for name, one in info["alerts"].items() if one["failing"]]
     told += replica_words(info.get("supabase"))
     bad = len(told) > 1 or view_age is None or view_age > STALE
-    return click.style(shown("; ".join(told)), dim=not bad, fg="yellow" if bad else None)
+    return click.style(shown(for_scope("; ".join(told), scope)), dim=not bad, fg="yellow" if bad else None)
 
 
 def replica_words(found: Mapping[str, Any] | None) -> list[str]:
@@ -213,22 +217,22 @@ async def _show_one(there: Places, spec: AgentSpec, view: Overview) -> StatusRow
     async with managing(there) as manager:
         view, state = await _of_one_moment(there, spec, view, manager)
         row = view.rows[spec.name]
-        lines, silence = await _last_words(manager, state)
+        lines, silence = await _last_words(manager, row, state)
     copies = await _left_alone(there, spec, row)
     click.echo(f"{mark(row.status)}  {click.style(shown(spec.title), bold=True)} ({spec.name})  {row.reason.value}")
     click.echo(f"  {shown(row.message)}")
     now, known = utc_now(), view.reconciler is not None
     probes = probe_facts(spec, row, view.probes.get(spec.name), now, known=known)
     for label, text in (*_facts(spec, row, state, now, known=known), *copies, *probes):
-        click.echo(f"  {label:<10} {shown(text)}")
+        click.echo(f"  {label:<10} {shown(for_scope(text, there.scope))}")
     if lines:
-        died = state.pid is None and row.observed_status not in (Status.RUNNING, Status.STARTING)
+        died = not _pid(row, state) and row.observed_status not in (Status.RUNNING, Status.STARTING)
         click.secho(f"  {'last lines before its end' if died else 'last lines'}:", bold=True)
         for line in lines:
             click.echo(f"    {line.at.astimezone():%H:%M:%S} {shown(line.text)}")
     if silence:
         click.secho(f"  {shown(silence)}", dim=True)
-    click.echo(f"  {footer(view.reconciler)}")
+    click.echo(f"  {footer(view.reconciler, view.notes, there.scope)}")
     return row
 
 
@@ -262,16 +266,17 @@ def _facts(spec: AgentSpec, row: StatusRow, state: UnitState, now: datetime, *, 
     facts = [
         ("project", spec.project),
         ("unit", row.unit),
-        ("runs", " ".join(masked(spec.command))),
+        ("runs", shlex.join(masked(spec.command))),
         ("in", str(spec.working_directory)),
     ]
     if spec.url:
         facts.append(("url", spec.url))
-    if state.pid:
-        facts.append(("PID", f"{state.pid}, started {local(state.started_at)} ({age(state.started_at, now)})"))
+    if pid := _pid(row, state):
+        started = state.started_at if state.pid else row.started_at
+        facts.append(("PID", f"{pid}, started {local(started)} ({age(started, now)})"))
     elif state.ended_at:
         facts.append(("ended", f"{local(state.ended_at)} ({age(state.ended_at, now)}): it {described(state.exit)}"))
-    if state.restarts:
+    if state.restarts and pid == state.pid:
         facts.append(("restarts", f"{state.restarts} by systemd since it was last started"))
     if known:
         facts += _remembered(row, now)
@@ -285,6 +290,11 @@ def _facts(spec: AgentSpec, row: StatusRow, state: UnitState, now: datetime, *, 
     if state.status_text:
         facts.append(("says", state.status_text))
     return facts
+
+
+def _pid(row: StatusRow, state: UnitState) -> int | None:
+    """Of its unit's main process, or of what runs while its unit is down: in the foreground, or adopted."""
+    return state.pid or (row.pid if row.phase is state.phase else None)
 
 
 def _remembered(row: StatusRow, now: datetime) -> list[tuple[str, str]]:
@@ -322,14 +332,17 @@ def _outdated(row: StatusRow) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-async def _last_words(manager: Manager, state: UnitState) -> tuple[list[LogLine], str]:
+async def _last_words(manager: Manager, row: StatusRow, state: UnitState) -> tuple[list[LogLine], str]:
     """The last lines of the agent itself since it was last started, then what its manager said last, if it is down.
 
     Without the right to read them there are none, and the reason.
     """
+    pid = _pid(row, state)
+    unit = state.unit if pid == state.pid else run_unit(row.name)
+    since = _stamp(state) if pid == state.pid else _at(row.started_at)
     try:
-        own = await _lines(manager, LogQuery((state.unit,), LAST_LINES, since=_stamp(state), by_manager=False))
-        about = [] if state.pid else await _lines(manager, LogQuery((state.unit,), LAST_LINES * 4))
+        own = await _lines(manager, LogQuery((unit,), LAST_LINES, since=since, by_manager=False))
+        about = [] if pid else await _lines(manager, LogQuery((state.unit,), LAST_LINES * 4))
     except SuperviseError as error:  # the rest of what is known is worth showing all the same
         return [], JOURNAL_CLOSED if NOT_ALLOWED.search(str(error)) else str(error)
     return own + [line for line in about if line.by_manager][-LAST_OF_MANAGER:], ""
@@ -341,7 +354,12 @@ async def _lines(manager: Manager, query: LogQuery) -> list[LogLine]:
 
 
 def _stamp(state: UnitState) -> str | None:
-    return f"@{state.started_at.timestamp() - 1:.6f}" if state.started_at and not state.before_start else None
+    return None if state.before_start else _at(state.started_at)
+
+
+def _at(moment: datetime | None) -> str | None:
+    """A second before it, as journalctl takes it."""
+    return f"@{moment.timestamp() - 1:.6f}" if moment else None
 
 
 # --- Choosing ---------------------------------------------------------------------------------------------------------
@@ -359,8 +377,10 @@ def _installed(scopes: Sequence[Scope]) -> list[Places]:
 
 def _chosen(scopes: Sequence[Places], choice: Choice) -> list[Part]:
     """The agents that are meant, by scope; a scope without any is left out."""
+    found = [(there, one) for there in scopes for one in manifests(there)]
+    meant = of_project([one for _, one in found], choice.project)
     installed = [
-        (there, [spec for one in manifests(there) if choice.project in (None, one.project) for spec in one.agents])
+        (there, [spec for where, one in found if where is there and one in meant for spec in one.agents])
         for there in scopes
     ]
     everything = [spec for _, specs in installed for spec in specs]
@@ -398,14 +418,14 @@ def row_json(row: StatusRow, spec: AgentSpec) -> dict[str, Any]:
     return {**said, "url": spec.url, "tags": spec.tags}
 
 
-def json_rows(
-    now: datetime, info: Mapping[str, Any] | None, rows: Iterable[StatusRow], specs: Mapping[str, AgentSpec]
-) -> str:
+def json_rows(now: datetime, view: Overview, rows: Iterable[StatusRow], specs: Mapping[str, AgentSpec]) -> str:
     """All of them on one line."""
     import json
 
     said = [row_json(row, specs[row.name]) for row in rows]
-    return json.dumps(plain({"at": now, "reconciler": info, "agents": said}), ensure_ascii=False)
+    return json.dumps(
+        plain({"at": now, "reconciler": view.reconciler, "notes": view.notes, "agents": said}), ensure_ascii=False
+    )
 
 
 def json_line(row: StatusRow, spec: AgentSpec) -> str:

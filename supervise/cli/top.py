@@ -87,8 +87,8 @@ def _scope(choice: Choice) -> tuple[Places, bool]:
 
 def _chosen(there: Places, choice: Choice) -> Sequence[AgentSpec]:
     """The agents that are meant, as they are installed now. Raises NoSuchAgent."""
-    from supervise.manifest import manifests
+    from supervise.manifest import manifests, of_project
     from supervise.selection import select
 
-    specs = [spec for one in manifests(there) if choice.project in (None, one.project) for spec in one.agents]
+    specs = [spec for one in of_project(manifests(there), choice.project) for spec in one.agents]
     return select(specs, choice.agents, everyone=choice.everyone or choice.unsaid, tags=choice.tags)

@@ -19,6 +19,7 @@ from supervise.cli.top_state import Order, Pane, Quit, State, Verb, pressed, set
 from supervise.cli.top_terminal import Terminal
 from supervise.cli.top_view import FOOT, HEAD, Scene, frame, plain
 from supervise.errors import NoSuchAgent, SuperviseError
+from supervise.hints import for_scope
 from supervise.logs import read_journal
 from supervise.manager import Result, Verbs
 from supervise.model import AgentSpec, LogLine, LogQuery
@@ -152,6 +153,8 @@ class Top:
             rows=list(self._view.rows.values()),
             visible=self._visible(),
             info=self._view.reconciler,
+            notes=self._view.notes,
+            scope=self._there.scope,
             at=self._view.at,
             now=utc_now(),
             logs=tuple(self._logs),
@@ -183,7 +186,7 @@ class Top:
         finally:
             self._working.pop(order, None)
             self._warned = self._warned and bool(self._working)
-        self._state = replace(self._state, notice=notice)
+        self._state = replace(self._state, notice=for_scope(notice, self._there.scope))
         self._woken.set()
 
     def _at_work(self) -> str:
@@ -268,8 +271,8 @@ async def repeated(
 
 
 def _scene_of(view: Overview, rows: Sequence[Any]) -> Scene:
-    return Scene(list(view.rows.values()), rows, view.reconciler, view.at, utc_now())
+    return Scene(list(view.rows.values()), rows, view.reconciler, view.at, utc_now(), view.notes, view.scope)
 
 
 def _json(view: Overview, rows: Sequence[Any], specs: Sequence[AgentSpec], now: datetime) -> str:
-    return json_rows(now, view.reconciler, rows, {spec.name: spec for spec in specs})
+    return json_rows(now, view, rows, {spec.name: spec for spec in specs})

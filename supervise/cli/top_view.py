@@ -17,7 +17,8 @@ from supervise.cli.output import MARKS, duration, percent, size
 from supervise.cli.status_view import ORDER, footer
 from supervise.cli.top_state import Pane, Prompt, Sort, State, Verb, last_sign
 from supervise.decide import AS_WANTED
-from supervise.model import LogLine, StatusRow
+from supervise.hints import for_scope
+from supervise.model import LogLine, Scope, StatusRow
 from supervise.text import columns, counted, shown
 
 UNKNOWN = "–"
@@ -77,6 +78,9 @@ class Scene:
     info: Mapping[str, Any] | None
     at: datetime
     now: datetime
+    notes: Sequence[str] = ()
+    """What its absence means."""
+    scope: Scope = Scope.SYSTEM
     logs: Sequence[LogLine] = ()
     complaint: str = ""
     """Why there are no logs."""
@@ -124,7 +128,7 @@ def header(scene: Scene) -> Text:
     if scene.now - scene.at > STALE:
         silence = f"no word from the reconciler for {duration(scene.now - scene.at)}: this is old"
         return text.append(silence, style="yellow")
-    return text.append(click.unstyle(footer(scene.info)), style="dim")
+    return text.append(click.unstyle(footer(scene.info, scene.notes, scene.scope)), style="dim")
 
 
 def _foot(state: State, scene: Scene) -> Text:
@@ -165,7 +169,7 @@ def _body(state: State, scene: Scene, width: int, room: int) -> RenderableType:
         case Pane.LOGS:
             return _logs(state, scene, room)
     if not scene.rows:
-        return Text(f"\n{NO_AGENTS}")
+        return Text(f"\n{for_scope(NO_AGENTS, scene.scope)}")
     if not scene.visible:
         return Text(f"\n{NO_FIT}; Esc shows all again.")
     return _table(state, scene, width, room)
@@ -250,7 +254,8 @@ def plain(rows: Sequence[StatusRow], scene: Scene) -> str:
     heads = [column.head for column in COLUMNS]
     found = [heads, *([cells(row, scene.now)[head].plain for head in heads] for row in rows)]
     widths = [max(map(columns, column)) for column in zip(*found, strict=True)]
-    lines = [_line(one, widths) for one in found] if rows else [f"{NO_FIT}." if scene.rows else NO_AGENTS]
+    nobody = f"{NO_FIT}." if scene.rows else for_scope(NO_AGENTS, scene.scope)
+    lines = [_line(one, widths) for one in found] if rows else [nobody]
     return "\n".join([f"{scene.now.astimezone():%Y-%m-%d %H:%M:%S}  {header(scene).plain}", *lines])
 
 

@@ -23,8 +23,8 @@ def command(agent: str, duration: str, keep: bool, as_user: bool, as_json: bool)
     """Start an agent, or watch one that runs, and say whether it is well.
 
     Each change is told as it comes: status, restarts, signs of life, lines of trouble in its log. Exit code 0: it came
-    up and stayed well for all of the time; 1: it did not, and what went wrong. An agent that was down is stopped again.
-    Ctrl-C gives the verdict so far.
+    up and stayed well for all of the time; 1: it did not, and what went wrong. An agent that was down is stopped again,
+    also a quarantined one: it is told that this is not tried again any more. Ctrl-C gives the verdict so far.
     """
     import asyncio
     import os

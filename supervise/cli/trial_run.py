@@ -18,7 +18,7 @@ from supervise.control.client import Unreachable
 from supervise.errors import ExitCode, SuperviseError
 from supervise.logs import read_journal, stamp
 from supervise.manager import Result, Verbs
-from supervise.model import AgentSpec, LogLine, LogQuery, Phase, Status, StatusRow
+from supervise.model import AgentSpec, LogLine, LogQuery, Phase, Reason, Status, StatusRow
 from supervise.overview import Overview, following
 from supervise.places import Places
 from supervise.platforms.systemd.units import run_unit, unit_name
@@ -26,6 +26,8 @@ from supervise.text import shown
 from supervise.trial import Kind, News, Trial, failed, is_hopeless, seen, verdict
 
 DOWN = (Phase.ABSENT, Phase.INACTIVE, Phase.FAILED)
+TRIED_AGAIN = (Reason.QUARANTINED, Reason.NOT_RUNNING, Reason.DEPENDENCY_FAILED, Reason.DEPENDENCY_STOPPED)
+"""Why an agent is down that the reconciler starts again: but after a stop it leaves it to people."""
 LAST_LINES = 8
 EARLY, LATE = timedelta(milliseconds=50), timedelta(milliseconds=300)
 """The journal may date the first words of a process before its start, and the last ones after its end."""
@@ -50,6 +52,7 @@ class Trying:
         self._say = tell
         self._as_json = as_json
         self._trial = Trial(spec.name, utc_now())
+        self._before: StatusRow | None = None
         self._looked = asyncio.Event()
         self._over = asyncio.Event()
         self._began = asyncio.get_running_loop().time()
@@ -96,6 +99,7 @@ class Trying:
     def _begin(self) -> None:
         """What was seen so far is how it was before."""
         began = utc_now()
+        self._before = self._trial.row
         self._trial = Trial(self._spec.name, began, self._trial.row, came_up=began if self._trial.came_up else None)
         self._began = asyncio.get_running_loop().time()
 
@@ -138,8 +142,16 @@ class Trying:
             self._tell("stop", f"it runs on: {error}")
             return False
         ok = all(result.ok for result in results)
-        self._tell("stop", "stopped again, as it was before" if ok else "; ".join(one.text for one in results))
+        self._tell("stop", self._left() if ok else "; ".join(one.text for one in results))
         return ok
+
+    def _left(self) -> str:
+        """How it is now, beside how it was."""
+        before = self._before
+        if before is None or before.observed_reason not in TRIED_AGAIN:
+            return "stopped again, as it was before"
+        name, was = self._spec.name, before.observed_reason
+        return f"stopped, and stays so: it was {was}, but is not tried again any more (`supervise start {name}`)"
 
     async def _judge(self, now: datetime, stopped: bool | None) -> int:
         found = verdict(self._trial, now=now, duration=self._duration)

@@ -27,6 +27,7 @@ def command(file: Path | None, project: str | None, as_user: bool, purge: bool, 
     """Stop a project's agents and remove what was installed of it.
 
     Nothing of other projects is touched; your agents.yaml and your programs stay. What will not stop keeps its files.
+    Processes that run outside of units, or were left behind by one, are not ended; they are named.
     """
     from supervise.cli.installing import default_project, removal_of, scope_places, show_plan
     from supervise.cli.output import agree, progress
@@ -47,6 +48,7 @@ def command(file: Path | None, project: str | None, as_user: bool, purge: bool, 
             if not yes:
                 agree(f"Stop and remove the {counted(len(manifest.agents), 'agent')} of {name}?")
             _, applied = await session.install(progress)
+        _name_what_runs_on(there, manifest)
         kept = applied.kept if applied else {}
         for unit, why in kept.items():
             click.secho(f"✗ {unit} would not stop, so its files stay: {shown(why)}", fg="red", err=True)
@@ -57,6 +59,23 @@ def command(file: Path | None, project: str | None, as_user: bool, purge: bool, 
         return ExitCode.PARTLY if kept else ExitCode.OK
 
     return asyncio.run(removed())
+
+
+def _name_what_runs_on(there: Places, manifest: Manifest) -> None:
+    """Nobody watches these processes any more, so whoever uninstalls must know of them."""
+    from supervise.cli.installing import describe
+    from supervise.cli.output import print_warning
+    from supervise.manifest import manifests
+    from supervise.observe.match import look
+
+    others = [spec for one in manifests(there) if one.project != manifest.project for spec in one.agents]
+    seen = look([*manifest.agents, *others])
+    for spec in manifest.agents:
+        for places in (seen.inside, seen.foreground, seen.outside):
+            for one in places.get(spec.name, ()):
+                print_warning(f"{spec.name}: this runs on, and nobody watches it: {describe(one)}")
+        for doubt in seen.doubtful(spec.name):
+            print_warning(f"{spec.name}: this may be a copy of it, and runs on: {describe(doubt.process)}")
 
 
 def _purge(there: Places, manifest: Manifest) -> None:

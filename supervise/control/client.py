@@ -22,6 +22,10 @@ class Unreachable(SuperviseError):
     exit_code = ExitCode.UNREACHABLE
 
 
+class NoAnswer(Unreachable):
+    """A reconciler runs, since somebody takes connections, but does not answer in time."""
+
+
 class Refused(SuperviseError):
     """The reconciler said no; `code` is its word for it, such as `denied`."""
 
@@ -40,21 +44,21 @@ class Control:
         self._last = 0
 
     async def ask(self, op: str, *, patience: float = PATIENCE, **args: Any) -> Any:
-        """The result of one operation. Raises Refused, or Unreachable when there is no answer in time."""
-        try:
-            async with asyncio.timeout(patience):
-                await self._send(op, args)
-                while "ok" not in (answer := await self._receive()):
-                    continue
-        except TimeoutError as error:
-            raise Unreachable(f"cannot {op}: the reconciler did not answer within {patience:g} s") from error
+        """The result of one operation. Raises Refused, or NoAnswer when there is none in time."""
+        async with _in_time(op, patience):
+            await self._send(op, args)
+            while "ok" not in (answer := await self._receive()):
+                continue
         return _result(answer)
 
-    async def stream(self, op: str, **args: Any) -> AsyncIterator[Any]:
-        """The items of one operation, until it or the connection ends."""
-        await self._send(op, args)
-        while "ok" not in (answer := await self._receive()):
+    async def stream(self, op: str, *, patience: float = PATIENCE, **args: Any) -> AsyncIterator[Any]:
+        """The items of one operation, until it or the connection ends. Raises NoAnswer when none comes in time."""
+        async with _in_time(op, patience):
+            await self._send(op, args)
+            answer = await self._receive()
+        while "ok" not in answer:
             yield answer["item"]
+            answer = await self._receive()
         _result(answer)
 
     async def _send(self, op: str, args: dict[str, Any]) -> None:
@@ -92,6 +96,15 @@ def _result(answer: dict[str, Any]) -> Any:
     if answer["ok"]:
         return answer.get("result")
     raise Refused(str(answer["error"]["code"]), str(answer["error"]["message"]))
+
+
+@asynccontextmanager
+async def _in_time(op: str, patience: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(patience):
+            yield
+    except TimeoutError as error:
+        raise NoAnswer(f"cannot {op}: the reconciler did not answer within {patience:g} s") from error
 
 
 @asynccontextmanager

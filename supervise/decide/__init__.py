@@ -17,6 +17,7 @@ from typing import Any
 from supervise.decide import network
 from supervise.decide.events import (
     host_event,
+    lifted_event,
     restart_event,
     status_event,
     told_of_host,
@@ -38,6 +39,7 @@ from supervise.decide.judge import (
     is_new,
     is_starting,
     judge,
+    stop_intent,
     stopped_with,
 )
 from supervise.decide.outdated import outdated_by, with_loaded
@@ -47,6 +49,7 @@ from supervise.decide.remedy import REMEDIES, concluded, remedy
 from supervise.decide.signs import is_worth_a_row
 from supervise.decide.usage import Figures, moved
 from supervise.model import (
+    FORCE_STOP,
     FOREVER,
     Action,
     Decision,
@@ -221,7 +224,7 @@ def _row(
     heartbeat, source = _heartbeat(case, unit, last)
     figures = _figures(case, unit, last)
     facts = _facts(case, unit, verdict, past, last, world, source)
-    if last and last.lock:
+    if last and last.lock and not _is_lifted(last.lock, case, unit, installed=world.marks.get(last.name)):
         facts = tuple({**dict(zip(FACTS, facts, strict=True)), **_locked(last.lock, last, case.now)}.values())
     if last and facts == KNOWN(last) and not moved(last, figures):
         watchdog = unit.watchdog if unit else None
@@ -271,7 +274,7 @@ def _facts(
         _pid(case, unit),
         unit.incarnation if unit and unit.incarnation else (last.incarnation if last else None),
         now.boot,
-        unit.started_at if unit else (last.started_at if last else None),
+        _started_at(case, unit, last),
         unit.restarts if unit else (last.restarts if last else 0),
         source,
         _last_error(verdict, last),
@@ -298,6 +301,16 @@ def _locked(lock: Lock, last: StatusRow, now: Instant) -> dict[str, Any]:
         "health": lock.health,
         "lock": lock,
     }
+
+
+def _is_lifted(lock: Lock, case: Case, unit: UnitState | None, *, installed: timedelta | None) -> bool:
+    """Whether `force-stop` has made it for what it could not end, and the agent was started or installed since."""
+    if not lock.reason.startswith(FORCE_STOP) or unit is None:
+        return False
+    intent = stop_intent(case, unit)
+    if intent and installed is not None and installed > intent.monotonic:
+        return True
+    return intent is None and unit.phase is ACTIVE
 
 
 def _since(last: StatusRow | None, verdict: Verdict, unit: UnitState | None, now: Instant) -> datetime:
@@ -333,6 +346,8 @@ def _goes_on(last: StatusRow, unit: UnitState) -> bool:
 def _heartbeat(case: Case, unit: UnitState | None, last: StatusRow | None) -> tuple[datetime | None, Source | None]:
     """The newest sign of life. Of an agent that gives none: the last time it was seen active."""
     known = (last.last_heartbeat, last.source) if last else (None, None)
+    if unit and unit.pid is None and case.seen.foreground:
+        return case.now.wall, Source.OBSERVED
     if unit is None or unit.started_monotonic is None or unit.phase in DOWN:
         return known
     sign = case.sign
@@ -364,6 +379,13 @@ def _pid(case: Case, unit: UnitState | None) -> int | None:
     return min(process.pid for process in case.seen.foreground)
 
 
+def _started_at(case: Case, unit: UnitState | None, last: StatusRow | None) -> datetime | None:
+    """Of the same life as its PID."""
+    if unit is None:
+        return last.started_at if last else None
+    return unit.started_at if unit.pid else (case.seen.foreground_since or unit.started_at)
+
+
 def _figures(case: Case, unit: UnitState | None, last: StatusRow | None) -> Figures:
     """What it takes, as it was last seen in this life."""
     if unit is None:
@@ -381,6 +403,8 @@ def _events(last: StatusRow | None, row: StatusRow, case: Case, unit: UnitState 
     before = _deaths_beside(last, row, unit, case, at) if unit else ()
     if unit and not before and _restarted_unseen(last, row, unit, case):
         before = (restart_event(row, unit, at=at),)
+    if last.lock and not row.lock and last.lock.until > case.now.wall:
+        before = (*before, lifted_event(row, now=case.now))
     if SHOWN(last) != SHOWN(row):
         told_at = case.now.wall if row.observed_reason in BESIDE_ITS_STATE else at
         return (*before, status_event(last, row, at=told_at, intent=case.intent))

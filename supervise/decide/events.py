@@ -161,6 +161,12 @@ def order_event(name: str, what: str, *, by: str, reason: str, now: Instant, sta
     )
 
 
+def lifted_event(row: StatusRow, *, now: Instant) -> Event:
+    """Of the end of a lock that `force-stop` has made, by a new life of its agent."""
+    text = "It was started or installed since, so the lock that force-stop made has ended."
+    return order_event(row.name, "unlock", by=US, reason=text, now=now, status=row.status)
+
+
 def _behind(last: StatusRow | None, row: StatusRow, intent: Intent | None) -> str:
     """Who made it so, as far as anybody can tell."""
     if row.reason is Reason.LOCKED and row.lock:

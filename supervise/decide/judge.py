@@ -273,7 +273,9 @@ def _dependency(case: Case, unit: UnitState) -> Verdict | None:
 def _stopped(case: Case, unit: UnitState) -> Verdict | None:
     if intent := stop_intent(case, unit):
         why = f": {shown(intent.reason)}" if intent.reason else ""
-        text = f"{shown(intent.by)} stopped it{why}{_and_how(unit)}."
+        long_down = unit.ended_at is not None and intent.at - unit.ended_at > TOGETHER
+        how = "" if long_down else _and_how(unit)  # of another life than was stopped, such as an adopted one
+        text = f"{shown(intent.by)} stopped it{why}{how}."
         if unit.ended_at and unit.ended_at < intent.at and unit.exit and not unit.by_request:
             text = f"It {ending(unit)}; since then {shown(intent.by)} wants it to stay down{why}."
         return Verdict(Status.STOPPED, Reason.STOPPED_BY_OPERATOR, text)

@@ -15,11 +15,12 @@ from supervise.access import Identity, obstacle
 from supervise.doctor.findings import Finding, Severity
 from supervise.doctor.installation import Installation
 from supervise.doctor.reading import blocked_at
-from supervise.doctor.remedies import install_any, restart_daemon, shell, systemctl
+from supervise.doctor.remedies import install_any, restart_daemon, shell, supervise, systemctl
 from supervise.marker import marker, version_key
 from supervise.observe.listing import resident
 from supervise.platforms.systemd.states import length
 from supervise.platforms.systemd.units import DAEMON, RECONCILER, SCANNER, SOCKETS
+from supervise.text import counted
 
 CHECK = "daemon"
 PROMPT = 1.0
@@ -167,10 +168,10 @@ def _eyes(there: Installation, info: Mapping[str, Any]) -> Iterator[Finding]:
         text = "Not all processes of this machine can be seen (hidepid=?), so nothing is started by the reconciler."
         yield Finding(CHECK, Severity.ERROR, text, "See how /proc is mounted.", "findmnt /proc")
     if doubts := seen.get("doubts"):
-        text = (
-            f"{len(doubts)} processes may be an agent's, and nobody can tell whose: PID {', '.join(map(str, doubts))}."
-        )
-        yield Finding(CHECK, Severity.WARNING, text, "They keep it from starting; end them by hand.", "supervise ps")
+        pids = ", ".join(map(str, doubts))
+        text = f"{counted(len(doubts), 'process')} may be an agent's, and nobody can tell whose: PID {pids}."
+        ask = shell(there, supervise(there, "ps"))
+        yield Finding(CHECK, Severity.WARNING, text, "They keep it from starting; end them by hand.", ask)
 
 
 def _size(there: Installation, info: Mapping[str, Any]) -> Iterator[Finding]:

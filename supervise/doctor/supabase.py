@@ -44,7 +44,7 @@ def _copies(there: Installation, found: dict[str, Any]) -> Iterator[Finding]:
         advice = "Once that is put right, send them again."
         yield Finding(CHECK, Severity.WARNING, text, advice, shell(there, RETRY))
     if found["dropped"]:
-        text = f"{found['dropped']} events or samples waited too long for Supabase and were never sent; here they are."
+        text = f"{found['dropped']} events or samples waited too long for Supabase and were never sent; this host alone has them."
         yield Finding(CHECK, Severity.NOTE, text, "Nothing is to be done.")
     if found["conflict"]:
         yield Finding(CHECK, Severity.WARNING, f"{found['conflict']}.", "Write the same one in all projects.")

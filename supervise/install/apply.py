@@ -23,12 +23,14 @@ from supervise.install.plan import TARGET, FileChange, Kind, Plan, unit_of
 from supervise.manifest import Manifest, RunMark, run_mark
 from supervise.manifest import to_json as manifest_json
 from supervise.model import Action, ActionKind, Scope
+from supervise.observe.scan import scan
 from supervise.places import Places
 from supervise.platforms import Platform, UnitChanges
 from supervise.platforms.systemd.enablement import daemon_enabled, enabled_units, target_enabled
 from supervise.platforms.systemd.units import DAEMON, RECONCILER, SCANNER, SOCKETS, is_probe
 
 Report = Callable[[str], None]
+SLICE = "supervise.slice"
 STOPS = 5
 """So many requests to stop a unit may be overtaken by a start before we leave it alone."""
 
@@ -52,6 +54,7 @@ async def apply(plan: Plan, platform: Platform, *, places: Places, old: Manifest
         kept = await _stop(plan, platform, report)
         if plan.last and not kept:
             await _stop_daemon(platform)
+            await _stop_empty_slice(platform)
         kept |= await _stop_all([unit for unit in plan.stop if is_probe(unit)], platform)  # nobody asks any more
     except BaseException:
         discard_staged(places)
@@ -162,6 +165,12 @@ async def _stop_daemon(platform: Platform) -> None:
     """The sockets first, lest a beat start it again. One that will not stop ends without its files."""
     for unit in (*SOCKETS, RECONCILER, *SCANNER):
         await _why_it_runs_on(unit, platform)
+
+
+async def _stop_empty_slice(platform: Platform) -> None:
+    """Without its file it would linger on. Its stop would end what is in it, such as a process that was adopted."""
+    if not any(SLICE in one.cgroup.split("/") for one in scan().processes):
+        await _why_it_runs_on(SLICE, platform)
 
 
 async def _start_daemon(platform: Platform, places: Places, report: Report, *, anew: bool) -> str:

@@ -13,13 +13,13 @@ from supervise.control.client import Unreachable, connect
 from supervise.errors import NoSuchAgent
 from supervise.manager import asker
 from supervise.manifest import is_empty
-from supervise.model import Event, Scope
+from supervise.model import Event, Scope, StatusRow
 from supervise.places import Places
 from supervise.platforms.systemd.platform import Systemd
 from supervise.reconcile import disk, journaling
 from supervise.reconcile.acting import Acting
 from supervise.reconcile.alone import alone
-from supervise.reconcile.orders import event_json, row_json
+from supervise.reconcile.orders import event_json, remaining, row_json
 from supervise.reconcile.reconciler import Reconciler
 from supervise.reconcile.scanning import Here
 from supervise.selection import NOBODY as NOTHING_INSTALLED
@@ -43,11 +43,11 @@ async def once(places: Places, *, host: str) -> dict[str, Any]:
             raise
         refuse_where_nothing_is(places)
         with alone(places):
-            return {"by": WITHOUT, "rows": (await _here(places, host))[0]}
+            return {"by": WITHOUT, "rows": list(map(row_json, (await _here(places, host))[0]))}
 
 
 async def fix(places: Places, *, host: str) -> dict[str, Any]:
-    """What one full pass changed, who made it, and what it could not see. Raises SuperviseError."""
+    """What one full pass changed, by whom, what it could not see, and who is not well yet. Raises SuperviseError."""
     try:
         async with connect(places.control) as control:
             return {"by": BY_RECONCILER, **await control.ask("fix", patience=PATIENCE, by=asker())}
@@ -57,7 +57,7 @@ async def fix(places: Places, *, host: str) -> dict[str, Any]:
         refuse_where_nothing_is(places)
         with alone(places):
             rows, events = await _here(places, host)
-        return {"by": WITHOUT, "agents": len(rows), "events": events, "troubles": []}
+        return {"by": WITHOUT, "agents": len(rows), "events": events, "troubles": [], "remaining": remaining(rows)}
 
 
 async def reload(places: Places) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def refuse_where_nothing_is(places: Places) -> None:
         raise NoSuchAgent(NOTHING_INSTALLED)
 
 
-async def _here(places: Places, host: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+async def _here(places: Places, host: str) -> tuple[list[StatusRow], list[dict[str, Any]]]:
     """The rows after a pass of our own, and its events."""
     told: list[Event] = []
     writer = Writer(places.store, host=host)
@@ -94,4 +94,4 @@ async def _here(places: Places, host: str) -> tuple[list[dict[str, Any]], list[d
         reconciler.run_pass()
         await acting.finished()
     await asyncio.shield(writer.close())
-    return [row_json(row) for row in reconciler.rows.values()], list(map(event_json, told))
+    return list(reconciler.rows.values()), list(map(event_json, told))

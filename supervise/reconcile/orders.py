@@ -43,6 +43,7 @@ LONGEST_REPAIR = 30.0
 """Seconds for what a fix sets going to come to its end."""
 LONGEST_SETTLE = 3600
 LONGEST_READY = 3600
+NEED_SOMEBODY = (Status.WARNING, Status.ERROR, Status.UNKNOWN)
 VERBS = ("start", "stop", "restart", "hold", "release")
 
 Operation = Callable[["Daemon", Request, Send], Awaitable[Any]]
@@ -281,7 +282,12 @@ async def _fix(daemon: Daemon, request: Request, send: Send) -> Any:
                     await asyncio.sleep(0.05)
     finally:
         reconciler.listeners.remove(listen)
-    return {"agents": len(reconciler.disk.specs), "events": list(map(event_json, told)), "troubles": _troubles(daemon)}
+    return {
+        "agents": len(reconciler.disk.specs),
+        "events": list(map(event_json, told)),
+        "troubles": _troubles(daemon),
+        "remaining": remaining(reconciler.rows.values()),
+    }
 
 
 def _troubles(daemon: Daemon) -> list[str]:
@@ -291,6 +297,15 @@ def _troubles(daemon: Daemon) -> list[str]:
         *reconciler.disk.damaged.values(),
         *(["the service manager cannot be asked"] if reconciler.facts.unseen_since is not None else []),
         *(["processes cannot be seen"] if reconciler.blind else []),
+    ]
+
+
+def remaining(rows: Iterable[StatusRow]) -> list[dict[str, str]]:
+    """Agents that are not well though all was done that we may do, whatever a lock shows."""
+    return [
+        {"name": row.name, "reason": row.observed_reason.value, "message": row.message}
+        for row in rows
+        if row.observed_status in NEED_SOMEBODY
     ]
 
 

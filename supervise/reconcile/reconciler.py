@@ -511,8 +511,12 @@ class Reconciler:
         if found is None:
             return {}
         inside = self._inside(found, name)
-        foreground = _ids(found.foreground.get(name, ()))
-        return {"outside": found.outside.get(name, ()), "inside": inside, "foreground": foreground}
+        return {
+            "outside": found.outside.get(name, ()),
+            "inside": inside,
+            "foreground": _ids(found.foreground.get(name, ())),
+            "foreground_since": found.foreground_since(name),
+        }
 
     def _inside(self, found: Findings, name: str) -> frozenset[ProcessId] | None:
         return _ids(found.inside.get(name, ())) if found.at and found.at > self._moved_at(name) else None

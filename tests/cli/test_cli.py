@@ -313,7 +313,7 @@ def installed(supervise: Supervise, tmp_path: Path) -> Path:
     folder = tmp_path / "home/.config/supervise/projects"
     folder.mkdir(parents=True)
     for project, names in (("zz_trading", ["zz_sma", "zz_feed"]), ("zz_web", ["zz_page"])):
-        agents = tuple(spec(name) for name in names)
+        agents = tuple(spec(name, tags=("zz_night",)) for name in names)
         found = Manifest(project, tmp_path / "agents.yaml", Scope.USER, "systemd", __version__, agents, {})
         (folder / f"{project}.json").write_text(to_json(found))
     (folder / "zz_broken.json").write_text("{")
@@ -335,6 +335,10 @@ def test_agents_are_completed_by_name_over_all_projects(words: list[str]) -> Non
 @pytest.mark.usefixtures("installed")
 def test_projects_and_commands_are_completed_too() -> None:
     assert completions(["status", "-p"], "zz_t") == ["zz_trading"]
+    assert completions(["ps", "--tag"], "zz_") == ["zz_night"]
+    assert completions(["presets", "use", "sma", "--tag"], "zz_") == ["zz_night"]
+    assert completions(["presets", "use"], "d") == ["default"]
+    assert completions(["presets", "show"], "d") == []
     assert completions([], "re") == ["render", "restart", "release", "reconcile"]
 
 

@@ -48,7 +48,7 @@ def test_where_none_can_be_read_that_is_said_and_not_that_there_are_no_agents(
     assert (answer.code, answer.out) == (ExitCode.FAILED, "")
     (line,) = answer.err.splitlines()
     assert line.startswith(f'supervise: cannot read the manifest "{file}" (')
-    assert line.endswith("`supervise install` in the folder of its agents.yaml writes it anew")
+    assert line.endswith("`supervise install --user` in the folder of its agents.yaml writes it anew")
 
 
 @pytest.mark.parametrize("words", [[], ["sma"], ["--json"]])

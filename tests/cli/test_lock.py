@@ -16,7 +16,7 @@ LOCK = ("lock", "--user", "sma", "warning", "40", "--reason", "migration")
 def test_a_lock_says_what_is_shown_for_how_long_and_how_it_ends(supervise: Supervise, there: Places) -> None:
     with served(there.control, lock=None) as other:
         answer = supervise(*LOCK)
-    done = "✓ sma: shown as warning 40 for 2h; `supervise unlock sma` ends it\n"
+    done = "✓ sma: shown as warning 40 for 2h; `supervise unlock --user sma` ends it\n"
     assert answer == Answer(ExitCode.OK, done, "")
     assert other.asked[0].args == {
         "names": ["sma"],

@@ -77,15 +77,20 @@ def test_a_preset_is_saved_from_another_and_says_what_it_was(supervise: Supervis
     assert again.out.endswith("; before: trouble=60 heartbeat=30 restarts=30 probes=30 pressure=20 report=100\n")
 
 
-@pytest.mark.parametrize(("word", "asked"), [("restarts", {"restarts": ""}), ("restarts=lots", {"restarts": "lots"})])
-def test_what_is_no_weight_is_left_to_the_reconciler_to_refuse(
-    supervise: Supervise, there: Places, word: str, asked: dict[str, str]
-) -> None:
+@pytest.mark.parametrize("word", ["restarts", "restarts="])
+def test_a_part_without_points_is_asked_for_them(supervise: Supervise, there: Places, word: str) -> None:
+    with served(there.control) as other:
+        answer = supervise("presets", "save", "--user", "night", word)
+    said = 'supervise: "restarts" needs its points, as in restarts=20\n'
+    assert (answer, other.asked) == (Answer(ExitCode.USAGE, "", said), [])
+
+
+def test_what_is_no_weight_is_left_to_the_reconciler_to_refuse(supervise: Supervise, there: Places) -> None:
     refusal = UsageError('"restarts" weighs 0 to 100 points, not lots')
     with served(there.control, **{"preset-save": refusal}) as other:
-        answer = supervise("presets", "save", "--user", "night", word)
+        answer = supervise("presets", "save", "--user", "night", "restarts=lots")
     assert answer == Answer(ExitCode.USAGE, "", f"supervise: {refusal}\n")
-    assert other.asked[0].args["weights"] == asked
+    assert other.asked[0].args["weights"] == {"restarts": "lots"}
 
 
 def test_agents_are_chosen_by_names_titles_and_globs(supervise: Supervise, there: Places) -> None:

@@ -8,8 +8,11 @@ import click
 import pytest
 
 from supervise.cli.ps import table, why_left_alone
+from supervise.errors import ExitCode
 from supervise.model import HiddenPolicy
 from supervise.observe.listing import WHY, ProcessClass
+from supervise.places import Places
+from tests.cli.shell import Supervise
 from tests.nouns import NOON, after, minutes, spec
 
 STOPS = spec(hidden=HiddenPolicy.STOP)
@@ -84,3 +87,18 @@ def test_foreign_text_does_nothing_to_the_terminal_and_secrets_are_not_shown() -
     assert not {"\x1b", "\u202e"} & {*plain}
     assert "hunter2" not in told
     assert max(map(len, plain.splitlines())) < 300
+
+
+@pytest.mark.parametrize(
+    ("words", "whose"),
+    [((), "an agent"), (("--all",), "an agent"), (("feed",), "feed"), (("sma*",), "sma, sma_slow")],
+)
+def test_where_nothing_runs_it_says_of_whom(
+    words: tuple[str, ...], whose: str, supervise: Supervise, there: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none(places: Places, names: list[str]) -> list[dict[str, Any]]:
+        return []
+
+    monkeypatch.setattr("supervise.processes.processes", none)
+    answer = supervise("ps", "--user", *words)
+    assert (answer.code, answer.out) == (ExitCode.OK, f"No process of {whose} runs.\n")

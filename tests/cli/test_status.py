@@ -16,7 +16,7 @@ from supervise import manager as managers
 from supervise import overview as overviews
 from supervise.cli import status_view
 from supervise.cli.output import local, percent, size, utc_now
-from supervise.cli.status_view import JOURNAL_CLOSED, WITHOUT_DAEMON, _facts, footer, screen
+from supervise.cli.status_view import JOURNAL_CLOSED, _facts, footer, screen
 from supervise.control.server import Request, Send
 from supervise.errors import ExitCode, SuperviseError
 from supervise.manager import Manager
@@ -33,18 +33,20 @@ from supervise.model import (
     ProbeKind,
     ProbeResult,
     Reason,
+    Scope,
     Snapshot,
     Source,
     Status,
     StatusRow,
 )
 from supervise.observe.probes import Probed
+from supervise.overview import OTHERS_UNSEEN, WITHOUT_DAEMON
 from supervise.places import Places
 from supervise.reconcile.orders import probed_json, row_json
 from tests.cli.reconciler import HOSTILE, INERT
 from tests.cli.shell import Answer, Supervise
 from tests.install.machine import Machine
-from tests.nouns import NOON, NOW, row, spec, state
+from tests.nouns import NOON, NOW, dead, row, spec, state
 from tests.reconcile.served import INFO, served
 
 CRASHED = row("feed", status=Status.ERROR, reason=Reason.CRASHED, phase=Phase.RESTARTING, message="It exited: code 3.")
@@ -152,8 +154,20 @@ def test_the_footer_is_dim_while_all_is_well_and_yellow_with_what_is_not(
     assert line == (click.style(plain, dim=True) if trusted else click.style(plain, fg="yellow", dim=False))
 
 
+def test_the_commands_in_the_footer_are_for_the_agents_above_it() -> None:
+    info = {**INFO, "processes": {"view_age": 0.5, "unseen": True, "complete": True, "doubts": [7]}}
+    assert "`supervise doctor`" in footer(info)
+    assert "`supervise ps --user`" in footer(info, scope=Scope.USER)
+
+
+def test_a_command_line_is_shown_as_it_can_be_copied(supervise: Supervise, there: Places, machine: Machine) -> None:
+    mine = replace(next(manifests(there)), agents=(spec(scope=there.scope, command=("/bin/echo", "a b", "it's")),))
+    there.manifest("trading").write_text(to_json(mine))
+    assert """/bin/echo 'a b' 'it'"'"'s'""" in supervise("status", "--user", "sma").out
+
+
 def test_where_there_is_no_reconciler_the_footer_says_so() -> None:
-    assert click.unstyle(footer(None)) == WITHOUT_DAEMON
+    assert click.unstyle(footer(None, (WITHOUT_DAEMON, OTHERS_UNSEEN))) == f"{WITHOUT_DAEMON}; {OTHERS_UNSEEN}"
 
 
 # --- What agents take -------------------------------------------------------------------------------------------------
@@ -275,7 +289,7 @@ def test_of_one_agent_it_tells_what_the_reconciler_remembers(supervise: Supervis
     assert facts["heartbeat"].strip() == f"{local(ago)} (2 min ago, by its own beats)"
     assert facts["health"].strip() == "40: -60 heartbeat (silent for 6 min)"
     assert facts["activity"].strip() == f"trades {INERT}"
-    assert facts["lock"].strip() == "in truth it is error, Silent; `supervise unlock sma` shows it again"
+    assert facts["lock"].strip() == "in truth it is error, Silent; `supervise unlock --user sma` shows it again"
     assert facts["reconciler:"] == "view 0.4 s old"
     assert "last error It exited: code 3." in answer.out
 
@@ -316,6 +330,30 @@ def test_lines_of_who_lives_are_not_those_before_its_end(
     assert f"  {head}\n" in answer.out
 
 
+def test_of_one_that_was_adopted_it_tells_what_is_of_that_and_not_of_its_units_last_life(
+    supervise: Supervise, there: Places, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[LogQuery] = []
+
+    async def logs(query: LogQuery) -> AsyncIterator[LogLine]:
+        asked.append(query)
+        yield LogLine(NOON, "sma", "trading")
+
+    async def snapshot(names: Any, **more: Any) -> Snapshot:
+        return Snapshot({"sma": dead(phase=Phase.INACTIVE, by_request=True, restarts=3)}, NOW)
+
+    monkeypatch.setattr(machine, "logs", logs)
+    monkeypatch.setattr(machine, "snapshot", snapshot)
+    began = utc_now() - timedelta(minutes=2, seconds=1)
+    with served(there.control, rows=said(row(phase=Phase.INACTIVE, pid=12, started_at=began))):
+        answer = supervise("status", "--user", "sma")
+    assert f"  PID        12, started {local(began)} (2 min ago)\n" in answer.out
+    assert "  last lines:\n" in answer.out
+    assert ("  ended " in answer.out, "  restarts " in answer.out) == (False, False)
+    (query,) = asked
+    assert (query.units, query.since) == (("agent-run-sma.scope",), f"@{began.timestamp() - 1:.6f}")
+
+
 @pytest.mark.usefixtures("machine")
 def test_why_a_copy_was_not_ended_is_told(supervise: Supervise, there: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = replace(next(manifests(there)), agents=(spec(hidden=HiddenPolicy.STOP),))
@@ -353,6 +391,7 @@ def test_without_a_reconciler_it_shows_what_one_look_shows_and_claims_no_more(
 ) -> None:
     answer = supervise("status", "--user", "sma")
     assert answer.out.splitlines()[-1] == f"  {WITHOUT_DAEMON}"
+    assert json.loads(supervise("status", "--user", "sma", "--json").out)["notes"] == [WITHOUT_DAEMON]
     assert "heartbeat" not in answer.out
     assert "health" not in answer.out
 

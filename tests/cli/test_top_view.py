@@ -11,6 +11,7 @@ import pytest
 from supervise.cli.top_state import Order, Pane, Prompt, Sort, State, Verb
 from supervise.cli.top_view import Scene, cells, frame, plain, window
 from supervise.model import Lock, LogLine, Reason, Source, Status, StatusRow
+from supervise.overview import WITHOUT_DAEMON
 from supervise.text import columns
 from tests.cli.reconciler import HOSTILE, INERT
 from tests.nouns import NOON, minutes, row
@@ -151,7 +152,8 @@ def test_a_reconciler_that_says_nothing_is_not_trusted() -> None:
 
 
 def test_without_a_reconciler_that_is_said() -> None:
-    assert "no reconciler is running" in drawn(State(), scene(BUSY, info=None), width=200)[0]
+    away = scene(BUSY, info=None, notes=(WITHOUT_DAEMON,))
+    assert WITHOUT_DAEMON in drawn(State(), away, width=200)[0]
 
 
 def test_logs_show_their_end_and_what_is_above_it_when_they_are_moved() -> None:

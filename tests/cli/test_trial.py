@@ -182,6 +182,18 @@ def test_it_stops_only_what_it_has_started_itself(
     assert ("stopped again" in answer.out) is ("stop" in orders)
 
 
+@pytest.mark.parametrize("why", [Reason.QUARANTINED, Reason.NOT_RUNNING])
+def test_of_one_that_would_have_been_tried_again_it_is_told_that_it_stays_down(
+    supervise: Supervise, there: Places, monkeypatch: pytest.MonkeyPatch, why: Reason
+) -> None:
+    verbs = Ordered(Result("sma", True, "started"))
+    monkeypatch.setattr(acting, "opening", verbs.opening)
+    answer = trial(supervise, there, [row(since=utc_now(), **{**DOWN, "reason": why}), up()])
+    assert verbs.orders == ["start", "stop"]
+    told = f"stopped, and stays so: it was {why}, but is not tried again any more (`supervise start sma`)"
+    assert (told in answer.out, "as it was before" in answer.out) == (True, False)
+
+
 def test_what_an_agent_wrote_before_its_end_is_in_the_verdict(
     supervise: Supervise, there: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,7 +228,7 @@ def test_what_an_agent_wrote_before_its_end_is_in_the_verdict(
     [
         (["nobody"], ExitCode.NO_SUCH_AGENT, 'there is no agent "nobody"'),
         (["sma*"], ExitCode.USAGE, "one agent at a time: sma, sma_slow"),
-        (["feed"], ExitCode.FAILED, "it is held by ada: no good (`supervise release feed`)"),
+        (["feed"], ExitCode.FAILED, "it is held by ada: no good (`supervise release --user feed`)"),
         (["nightly"], ExitCode.USAGE, '"nightly" is a job, which is not there to stay'),
         (["sma", "--duration", "soon"], ExitCode.USAGE, "'soon' is not a time span"),
         (["sma", "--duration", "0"], ExitCode.USAGE, "in no time nobody sees whether it is well"),

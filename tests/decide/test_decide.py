@@ -10,6 +10,7 @@ import pytest
 
 from supervise.decide import FULL, concluded
 from supervise.model import (
+    FORCE_STOP,
     Action,
     ActionKind,
     AgentSpec,
@@ -527,6 +528,65 @@ def test_after_a_lock_that_ended_with_its_boot_it_is_so_since_that_of_this_one()
     booted = Instant(NOON + minutes(9), minutes(1), minutes(1), "boot-2")
     host.sees(alive("b", start=booted, since=booted.wall), at=booted)
     assert (host.row().reason, host.row().since) == (Reason.AS_WANTED, booted.wall)
+
+
+FORCED = Lock(Status.STOPPED, 0, f"{FORCE_STOP}cannot be killed: PID 7 lives on", "root", NOON + minutes(60))
+
+
+def wants(kind: IntentKind, at: Instant) -> Intent:
+    return Intent(kind, "sma", "root", at.wall, at.boot, at.monotonic)
+
+
+def forced(lock: Lock = FORCED) -> Host:
+    """Killed 10 s after NOON, and locked."""
+    host = running()
+    host.learns(intents={"sma": wants(IntentKind.STOP, after(seconds(10)))})
+    locks(host, lock)
+    host.sees(dead(phase=Phase.INACTIVE, by_request=True, at=after(seconds(11))), at=after(seconds(11)))
+    assert host.row().lock == lock
+    return host
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["by us", "by systemctl"])
+def test_a_start_ends_the_lock_that_force_stop_made_and_says_so_once(told: bool) -> None:
+    host = forced()
+    if told:
+        host.learns(intents={"sma": wants(IntentKind.START, after(seconds(20)))})
+    events = host.sees(alive("b", start=after(seconds(20))), at=after(seconds(21))).events
+    assert (host.row().lock, host.row().reason) == (None, Reason.AS_WANTED)
+    assert [(one.kind, one.reason, one.by) for one in events if one.reason == "unlock"] == [
+        (EventKind.ORDER, "unlock", "supervise")
+    ]
+    assert not host.sees(at=after(seconds(22))).events
+
+
+def test_a_start_ends_no_lock_that_a_person_made() -> None:
+    host = forced(replace(FORCED, reason="cannot be killed"))
+    host.sees(alive("b", start=after(seconds(20))), at=after(seconds(21)))
+    assert host.row().reason is Reason.LOCKED
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        alive(),
+        alive("b", phase=Phase.STARTING, start=after(seconds(20))),
+        dead("b", start=after(seconds(20)), at=after(seconds(21))),
+    ],
+    ids=["it lives on", "not up yet", "did not come up"],
+)
+def test_what_has_not_come_up_anew_stays_locked(seen: UnitState) -> None:
+    host = forced()
+    host.sees(seen, at=after(seconds(22)))
+    assert host.row().lock == FORCED
+
+
+@pytest.mark.parametrize(("at", "lifted"), [(9, False), (12, True)])
+def test_what_was_installed_since_is_not_locked_by_what_force_stop_met_before(at: float, lifted: bool) -> None:
+    host = forced()
+    host.learns(marks={"sma": after(seconds(at)).monotonic})
+    host.sees(at=after(seconds(13)))
+    assert (host.row().lock is None) is lifted
 
 
 # --- Signs of life ----------------------------------------------------------------------------------------------------

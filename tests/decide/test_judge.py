@@ -367,6 +367,11 @@ def test_what_ended_by_its_stop_was_stopped(at: Instant, by_request: bool) -> No
     assert message(ended, intent=intent()) == "ada stopped it; it exited with code 3."
 
 
+def test_how_its_unit_had_ended_long_before_is_not_told_of_a_stop() -> None:
+    ended = Observation(dead(phase=INACTIVE, start=BEFORE, at=after(-minutes(1)), by_request=True))
+    assert message(ended, intent=intent()) == "ada stopped it."
+
+
 def test_a_stop_of_what_had_not_run_is_one_as_well() -> None:
     assert message(seen(INACTIVE), intent=intent()) == "ada stopped it."
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from supervise.decide.usage import LEAST_MEMORY, moved, pressure
-from supervise.model import Observation, Phase, ProcessId, StatusRow, Usage
+from supervise.model import Observation, Phase, ProcessId, Source, StatusRow, Usage
 from tests.decide.host import Host
-from tests.nouns import after, alive, dead, row, seconds, spec, state
+from tests.nouns import NOON, after, alive, dead, row, seconds, spec, state
 
 MIB = 1024 * 1024
 A_MOMENT = after(seconds(1))
@@ -56,6 +57,18 @@ def test_what_runs_outside_of_its_unit_takes_what_was_seen_of_that() -> None:
     assert (host.row().pid, figures(host.row())) == (7, (0.5, 100 * MIB, 50))
     host.sees(Observation(state(Phase.INACTIVE), foreground=ahead))
     assert figures(host.row()) == (None, None, None)
+
+
+def test_what_runs_outside_of_its_unit_was_started_when_that_was() -> None:
+    host = Host(spec())
+    old, began = dead(phase=Phase.INACTIVE, by_request=True), NOON - timedelta(hours=1)
+    host.sees(Observation(old, foreground=frozenset({ProcessId(7, 1)}), foreground_since=began))
+    assert (host.row().pid, host.row().started_at) == (7, began)
+    assert (host.row().last_heartbeat, host.row().source) == (NOON, Source.OBSERVED)
+    host.sees(Observation(alive(), foreground=frozenset({ProcessId(7, 1)}), foreground_since=began))
+    assert host.row().started_at == NOON
+    host.sees(Observation(old, foreground=frozenset()))
+    assert (host.row().pid, host.row().started_at) == (None, NOON)
 
 
 def test_noise_is_not_worth_a_row() -> None:

@@ -12,6 +12,7 @@ import pytest
 from supervise.doctor.daemon import daemon, interpreter
 from supervise.doctor.findings import Finding, Severity
 from supervise.doctor.installation import Installation
+from supervise.model import Scope
 from supervise.platforms.systemd.units import RECONCILER
 from tests.doctor.nouns import STRANGER, WELL, bad, installation, installed, manifest, only, systemd
 from tests.nouns import NOW
@@ -112,6 +113,18 @@ def test_a_watchdog_that_is_not_fed_is_told_before_it_bites(there: Installation,
 )
 def test_what_it_says_of_itself_is_judged(there: Installation, said: dict[str, Any], severity: Severity | None) -> None:
     assert [one.severity for one in bad(with_info(there, **said))] == ([severity] if severity else [])
+
+
+@pytest.mark.parametrize(("pids", "words"), [([7], "1 process may be"), ([7, 8], "2 processes may be")])
+def test_processes_that_may_be_an_agents_are_counted_and_looked_at_where_they_are(
+    there: Installation, pids: list[int], words: str
+) -> None:
+    found = only(with_info(there, processes={"unseen": False, "complete": True, "doubts": pids}), words)
+    assert found.text.endswith(f"PID {', '.join(map(str, pids))}.")
+    assert found.command == "supervise ps"
+    own = replace(there, places=replace(there.places, scope=Scope.USER))
+    found = only(with_info(own, processes={"unseen": False, "complete": True, "doubts": pids}), words)
+    assert found.command == "supervise ps --user"
 
 
 def test_one_that_has_not_looked_yet_is_not_well(there: Installation) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from supervise.errors import SuperviseError
+from supervise.install import apply as applying
 from supervise.install.apply import (
     Applied,
     apply,
@@ -27,10 +28,11 @@ from supervise.install.journal import Journal, read_journal
 from supervise.install.plan import FileChange, Kind, Plan, Seen, Target, plan
 from supervise.manifest import Manifest, from_json
 from supervise.model import Action, AgentSpec, Outcome, Probe, ProbeKind, Schedule, Scope
+from supervise.observe.scan import Scan
 from supervise.places import Places
 from supervise.platforms import UnitChanges
 from tests.install.machine import Machine
-from tests.nouns import NOW, places_in, spec
+from tests.nouns import NOW, copy, places_in, spec
 
 SOURCE = Path("/srv/trading/agents.yaml")
 SMA, FEED = spec("sma"), spec("feed")
@@ -232,6 +234,24 @@ def test_what_does_not_stop_keeps_its_files_and_stays_in_the_manifest(there: Pla
     assert drop_in(there, "feed").exists()
     assert "supervise.target/agent@feed.service" in machine.links()
     assert agents(there) == ["feed", "sma"]
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "stopped"),
+    [
+        ("/user.slice", True),
+        ("/supervise.slice/agent-run-sma.scope", False),
+        ("/user.slice/user-7.slice/user@7.service/supervise.slice/agent-run-sma.scope", False),
+    ],
+)
+def test_the_slice_goes_with_the_last_project_unless_a_process_is_in_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, cgroup: str, stopped: bool
+) -> None:
+    monkeypatch.setattr(applying, "scan", lambda: Scan((copy(cgroup=cgroup),), complete=True, booted_at=NOW.wall))
+    install(machine, SMA)
+    assert "stop supervise.slice" not in machine.orders
+    uninstall(machine)
+    assert ("stop supervise.slice" in machine.orders) is stopped
 
 
 def test_a_stop_that_a_start_overtook_is_asked_for_again(there: Places, machine: Machine) -> None:

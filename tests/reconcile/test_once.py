@@ -139,12 +139,12 @@ async def test_a_fix_is_made_by_the_reconciler_that_runs_in_the_name_of_who_asks
 
     async def answer(request: Request, send: Send) -> Any:
         asked.append(request)
-        return {"agents": 2, "events": [], "troubles": []}
+        return {"agents": 2, "events": [], "troubles": [], "remaining": []}
 
     async with reconciler(there, answer):
         done = await fix(there, host=HOST)
     assert [(one.op, one.args["by"]) for one in asked] == [("fix", asker())]
-    assert done == {"by": "by the reconciler that runs", "agents": 2, "events": [], "troubles": []}
+    assert done == {"by": "by the reconciler that runs", "agents": 2, "events": [], "troubles": [], "remaining": []}
 
 
 @in_a_loop

@@ -342,6 +342,18 @@ async def test_a_fix_says_what_it_could_not_look_at(desk: Desk) -> None:
 
 
 @in_a_loop
+async def test_a_fix_names_who_is_not_well_though_nothing_more_can_be_done(desk: Desk) -> None:
+    running(desk)
+    assert (await desk.ask("fix"))["remaining"] == []
+    desk.reconciler.take_findings(Findings(inside={"sma": (copy(7),)}, outside={"sma": (copy(8),)}), ())
+    await desk.ask("fix")
+    again = await desk.ask("fix")
+    assert again["events"] == []
+    assert [(one["name"], one["reason"]) for one in again["remaining"]] == [("sma", "DuplicateProcess")]
+    assert "PID 8" in again["remaining"][0]["message"]
+
+
+@in_a_loop
 async def test_a_fix_is_not_for_everybody(desk: Desk) -> None:
     with pytest.raises(Denied, match="may read here but not fix"):
         await desk.ask("fix", STRANGER)

@@ -34,7 +34,7 @@ from supervise.model import (
 from supervise.reconcile.disk import Disk
 from supervise.reconcile.reconciler import PREVIOUS_MAIN
 from supervise.stores import Memory
-from tests.nouns import NOW, after, alive, copy, dead, minutes, row, seconds, spec, state
+from tests.nouns import NOON, NOW, after, alive, copy, dead, minutes, row, seconds, spec, state
 from tests.reconcile.rig import Rig, in_a_loop
 
 DOWN = dead(phase=Phase.FAILED, at=after(minutes(5)), gave_up=True)
@@ -708,8 +708,10 @@ async def test_hidden_stop_is_asked_for_once_and_names_whom(tmp_path: Path) -> N
 async def test_in_the_foreground_it_runs(tmp_path: Path) -> None:
     rig = Rig(tmp_path, spec())
     rig.see(STOPPED)
-    seen(rig, replace(LATER, foreground={"sma": (copy(),)}), "sma")
-    assert rig.reconciler.rows["sma"].status is Status.RUNNING
+    mine, child = copy(started_at=NOON - seconds(60)), copy(4712)
+    seen(rig, replace(LATER, foreground={"sma": (child, mine)}), "sma")
+    row = rig.reconciler.rows["sma"]
+    assert (row.status, row.pid, row.started_at) == (Status.RUNNING, mine.id.pid, mine.started_at)
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,30 @@ def test_an_adopted_process_lives_on_as_the_agent_and_is_stopped_as_such(host: L
     assert [one["by"] for one in events(host, "strayed") if one["reason"] == "adopt"] == ["root"]
 
 
+def test_a_second_copy_beside_an_adopted_one_is_refused_and_the_first_is_told_as_it_is(host: Lab) -> None:
+    first = by_hand(host, "forker.py", "strayed")
+    comes_to(host, "strayed", "HiddenProcess")
+    host.supervise("adopt", "strayed")
+    comes_to(host, "strayed", "AsWanted")
+    told = len([one for one in events(host, "strayed") if one["reason"] == "adopt"])
+    eventually(lambda: (row(host, "strayed")["memory"] or 0) > 1 << 20, "its memory to be seen", timeout=30)
+    began = row(host, "strayed")["started_at"]
+    assert began == listed(host)[first]["started_at"].replace("+00:00", "Z")
+    assert f"PID        {first}, started" in host.supervise("status", "strayed").stdout
+
+    second = by_hand(host, "forker.py", "strayed")
+    comes_to(host, "strayed", "DuplicateProcess")
+    done = host.supervise("adopt", "strayed", check=False)
+    assert (done.returncode, f"PID {first} runs as strayed already, in agent-run-strayed.scope" in done.stderr) == (
+        1,
+        True,
+    )
+    assert f"`kill {second}` ends it" in done.stderr
+    assert len([one for one in events(host, "strayed") if one["reason"] == "adopt"]) == told
+    host.supervise("force-stop", "--yes", "strayed")
+    assert "SIGTERM" not in comes_to(host, "strayed", "StoppedByOperator")["message"]
+
+
 def test_what_fits_several_is_adopted_as_whom_one_says(host: Lab) -> None:
     pid = by_hand(host, "sleeper.py")
     unsaid = host.supervise("adopt", str(pid), check=False)
@@ -181,8 +205,10 @@ def test_what_cannot_be_killed_is_shown_as_stopped_and_what_is_true_stays_beside
         eventually(lambda: row(host, "stuck")["observed_reason"] == "OrphanProcess", "the truth beside it", timeout=5)
     finally:
         host.sh(f"echo THAWED > {FREEZER}/ice/freezer.state")
-    host.supervise("unlock", "stuck")
-    comes_to(host, "stuck", "StoppedByOperator")
+    eventually(lambda: row(host, "stuck")["observed_reason"] == "StoppedByOperator", "what was stuck to end")
+    host.supervise("start", "stuck")
+    assert comes_to(host, "stuck", "AsWanted")["lock"] is None
+    assert [one["by"] for one in events(host, "stuck") if one["reason"] == "unlock"] == ["supervise"]
 
 
 def test_what_can_be_killed_is_stopped_with_every_copy_and_not_locked(host: Lab) -> None:

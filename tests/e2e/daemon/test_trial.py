@@ -89,6 +89,14 @@ def test_an_agent_that_crashes_fails_with_its_reason_and_its_log(host: Lab) -> N
     assert rows(host, "crashes")["crashes"]["status"] == "stopped"
 
 
+def test_of_a_quarantined_agent_it_is_told_that_it_stays_down_from_now_on(host: Lab) -> None:
+    host.supervise("start", "crashes", check=False)
+    eventually(lambda: rows(host, "crashes")["crashes"]["reason"] == "Quarantined", "it to be given up", timeout=20)
+    told = trial(host, "crashes", "--duration", "2").stdout
+    assert "stopped, and stays so: it was Quarantined, but is not tried again any more" in told
+    assert rows(host, "crashes")["crashes"]["reason"] == "StoppedByOperator"
+
+
 def test_an_agent_that_is_killed_meanwhile_fails(host: Lab) -> None:
     before = pids(host, ["runs"])["runs"]
     with host.popen("supervise", "trial", "runs", "--duration", "6", stdout=subprocess.PIPE) as running:
