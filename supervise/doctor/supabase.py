@@ -44,8 +44,8 @@ def _copies(there: Installation, found: dict[str, Any]) -> Iterator[Finding]:
         advice = "Once that is put right, send them again."
         yield Finding(CHECK, Severity.WARNING, text, advice, shell(there, RETRY))
     if found["dropped"]:
-        text = f"{found['dropped']} events or samples waited too long for Supabase and were never sent; this host alone has them."
-        yield Finding(CHECK, Severity.NOTE, text, "Nothing is to be done.")
+        text = f"{found['dropped']} events or samples waited too long for Supabase and were never sent."
+        yield Finding(CHECK, Severity.NOTE, text, "Nothing is to be done: this host has them.")
     if found["conflict"]:
         yield Finding(CHECK, Severity.WARNING, f"{found['conflict']}.", "Write the same one in all projects.")
     if found["expires"] and (left := datetime.fromisoformat(found["expires"]) - there.at.wall) < SOON:
