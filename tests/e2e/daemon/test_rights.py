@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from supervise.overview import OTHERS_UNSEEN, SILENT_DAEMON, WITHOUT_DAEMON
 from tests.e2e.daemon.asking import Refused, ask_as, events, rows
 from tests.e2e.daemon.machine import RECONCILER, at, install, pids, reconciler, shown, unit
 from tests.lab import Completed, Lab, eventually
@@ -336,6 +337,22 @@ def test_a_lock_of_an_operator_changes_what_is_shown_and_says_whose_it_is(host: 
         ("lock", "olga"),
         ("unlock", "olga"),
     ]
+
+
+def test_who_may_not_look_into_others_processes_is_told_what_a_status_of_their_own_is_worth(host: Lab) -> None:
+    def noted(user: str) -> list[str]:
+        said = host.run("runuser", "-u", user, "--", "supervise", "status", "--json", check=False).stdout
+        notes: list[str] = json.loads(said)["notes"]
+        return notes
+
+    assert noted("outsider") == []
+    host.run("systemctl", "kill", "--signal", "STOP", RECONCILER)
+    assert noted("outsider") == [SILENT_DAEMON, OTHERS_UNSEEN]
+    host.run("systemctl", "kill", "--signal", "CONT", RECONCILER)
+    host.run("systemctl", "stop", "supervise-reconciler.socket", "supervise-agent.socket", RECONCILER)
+    assert noted("outsider") == [WITHOUT_DAEMON, OTHERS_UNSEEN]
+    assert noted("root") == [WITHOUT_DAEMON]
+    host.run("systemctl", "start", "supervise-reconciler.socket", "supervise-agent.socket", RECONCILER)
 
 
 SEND = """
