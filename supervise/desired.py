@@ -16,6 +16,7 @@ from supervise.config import Config
 from supervise.errors import ConfigError, Problem
 from supervise.fitting import Fitting, Host
 from supervise.fitting_alerts import alert_warnings
+from supervise.fitting_supabase import supabase_warnings
 from supervise.model import (
     AgentSpec,
     Dependency,
@@ -43,7 +44,11 @@ def desired(config: Config, host: Host) -> Desired:
     errors = [problem for problem in fitting.problems if not problem.warning]
     if errors:
         raise ConfigError(errors)
-    warnings = (*(problem for problem in fitting.problems if problem.warning), *alert_warnings(config, host.scope))
+    warnings = (
+        *(problem for problem in fitting.problems if problem.warning),
+        *alert_warnings(config, host.scope),
+        *supabase_warnings(config, host.scope),
+    )
     return Desired(in_waves(specs), (*config.warnings, *warnings), fitting.previews)
 
 

@@ -56,14 +56,14 @@ def alert_targets(config: Config) -> tuple[AlertTarget, ...]:
 def alert_warnings(config: Config, scope: Scope) -> Iterator[Problem]:
     """What is written and would have no effect on this host: ways that are not sent, files that cannot be read. And
     webhooks of which nobody can be sure who sent them."""
-    daemon = _daemon(scope)
+    daemon = daemon_identity(scope)
     tags = {tag for agent in config.agents.values() for tag in agent.tags}
     for index, alert in enumerate(config.alerts):
         for key, text in (*_unsent(alert), *_unsigned(alert), *_nobody(alert, config, tags)):
             yield config.problem(text, "alerts", index, key, warning=True)
         for key, source in _files(alert).items():
             path = _path(config, source)
-            why = _unusable(path, daemon, advice=_advice(path, scope)) or (_weak(path) if key == "secret" else None)
+            why = unusable(path, daemon, advice=advice(path, scope)) or (_weak(path) if key == "secret" else None)
             if why:
                 yield config.problem(why, "alerts", index, key, warning=True)
 
@@ -137,7 +137,7 @@ def _files(alert: Alert) -> Mapping[str, SecretSource]:
     return {key: source for key, source in found.items() if isinstance(source, SecretSource)}
 
 
-def _daemon(scope: Scope) -> Identity | None:
+def daemon_identity(scope: Scope) -> Identity | None:
     """Whom the machine's daemon runs as, once it is installed; that of `--user` is whoever asks."""
     if scope is Scope.USER:
         return identity(str(os.getuid()))
@@ -147,7 +147,7 @@ def _daemon(scope: Scope) -> Identity | None:
         return None
 
 
-def _unusable(path: Path, daemon: Identity | None, *, advice: str) -> str | None:
+def unusable(path: Path, daemon: Identity | None, *, advice: str) -> str | None:
     """Why the daemon cannot read the file, or others can, and what to do. What we may not look at is not judged."""
     try:
         status = path.stat()
@@ -174,6 +174,6 @@ def _may_read(status: os.stat_result, who: Identity) -> bool:
     return status.st_gid in who.groups and bool(status.st_mode & stat.S_IRGRP)
 
 
-def _advice(path: Path, scope: Scope) -> str:
+def advice(path: Path, scope: Scope) -> str:
     file = shlex.quote(str(path))
     return f"`chmod 600 {file}`" if scope is Scope.USER else f"`chgrp {DAEMON} {file}; chmod 640 {file}`"

@@ -9,7 +9,7 @@ import re
 
 from supervise.model import Scope
 
-HINT = re.compile(r"`supervise (?!(?:completion|init|schema)\b)([a-z-]++)(?! --user)")
+HINT = re.compile(r"`supervise (db retry|(?!(?:completion|db|hosts|init|schema)\b)[a-z-]++)(?! --user)")
 """All but the commands that know no scope."""
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from supervise import serial
 from supervise.errors import NoSuchAgent, SuperviseError
-from supervise.model import AgentSpec, AlertTarget, Instant, ReconcilerSettings, Scope, UnitState
+from supervise.model import AgentSpec, AlertTarget, Instant, ReconcilerSettings, Scope, SupabaseTarget, UnitState
 from supervise.places import Places
 
 
@@ -38,6 +38,7 @@ class Manifest:
     runs: Mapping[str, RunMark]
     alerts: tuple[AlertTarget, ...] = ()
     reconciler: ReconcilerSettings = field(default_factory=ReconcilerSettings)
+    supabase: SupabaseTarget | None = None
 
     def same_as(self, other: Manifest | None) -> bool:
         """Whether both say the same, apart from when each run digest came."""
@@ -46,7 +47,7 @@ class Manifest:
     def _said(self) -> tuple[object, ...]:
         runs = {name: mark.run for name, mark in self.runs.items()}
         whose = (self.project, self.source, self.scope, self.platform, self.version)
-        return (*whose, self.agents, runs, self.alerts, self.reconciler)
+        return (*whose, self.agents, runs, self.alerts, self.reconciler, self.supabase)
 
 
 def run_mark(run: str, previous: RunMark | None, now: Instant) -> RunMark:

@@ -966,6 +966,27 @@ class ReconcilerSettings:
     """HOST:PORT where Prometheus asks."""
 
 
+@dataclass(frozen=True, slots=True)
+class TableMap:
+    """A table of somebody else's that gets our rows too. `columns`: theirs by ours; `words`: theirs by our status."""
+
+    table: str
+    key: str
+    columns: Mapping[str, str]
+    words: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SupabaseTarget:
+    """The tables elsewhere that get copies of ours. No secret: of the key only the file that holds it."""
+
+    url: str | None = None
+    key_file: Path | None = None
+    publishable_key: str | None = None
+    """Beside a key of this host alone; it may be public."""
+    tables: tuple[TableMap, ...] = ()
+
+
 # --- Logs -------------------------------------------------------------------------------------------------------------
 
 

@@ -11,19 +11,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from tests.mutants import Mutation, replica, schema
+
 ROOT = Path(__file__).parents[1]
-NEEDED = ("pyproject.toml", "supervise", "tests")
-
-
-@dataclass(frozen=True)
-class Mutation:
-    file: str
-    old: str
-    new: str
-
+NEEDED = ("pyproject.toml", "supervise", "tests", "scripts")
 
 HEART = "supervise/decide/__init__.py"
 JUDGE = "supervise/decide/judge.py"
@@ -59,6 +52,8 @@ TESTS = {
     CHOICES: "tests/reconcile/test_presets.py",
     ASKING: "tests/reconcile/test_probing.py",
     **dict.fromkeys((ASK, HTTP, TCP, REACHING), "tests/probes"),
+    **replica.TESTS,
+    **schema.TESTS,
 }
 """The tests that must notice; of all else those of the heart."""
 
@@ -410,6 +405,8 @@ MUTATIONS = (
         "if passing is state:\n            self._forget_held_back(unit)",
         "if passing is state:\n            pass",
     ),
+    *replica.MUTATIONS,
+    *schema.MUTATIONS,
 )
 
 
@@ -453,8 +450,8 @@ def noticed(copied: Path, mutation: Mutation) -> bool:
 
 def failing(copied: Path, file: str) -> str | None:
     """The first test that fails, if one does."""
-    tests = TESTS.get(file, "tests/decide")
-    command = [sys.executable, "-B", "-m", "pytest", "-x", "-p", "no:xdist", "--tb=no", "-rfE", tests]
+    tests = TESTS.get(file, "tests/decide").split()
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-n", "0", "--tb=no", "-rfE", *tests]
     done = subprocess.run(command, cwd=copied, capture_output=True, text=True)
     if done.returncode == 0:
         return None

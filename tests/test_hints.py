@@ -19,6 +19,8 @@ from supervise.model import Scope
         ("`supervise doctor`", "`supervise doctor --user`"),
         ("`supervise stop --user sma`", "`supervise stop --user sma`"),
         ("write it (`supervise init`), `supervise schema`", "write it (`supervise init`), `supervise schema`"),
+        ("ask `supervise db status` and `supervise hosts`", "ask `supervise db status` and `supervise hosts`"),
+        ("`supervise db retry` sends it", "`supervise db retry --user` sends it"),
         ("`sudo supervise ps` sees more", "`sudo supervise ps` sees more"),
         ("supervise is no command here", "supervise is no command here"),
     ],

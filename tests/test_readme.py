@@ -17,7 +17,7 @@ ROOT = README.parent
 
 
 def test_the_example_is_valid(tmp_path: Path) -> None:
-    first, probes, alerts = blocks("yaml")
+    first, probes, alerts, supabase = blocks("yaml")
     (tmp_path / "agents.yaml").write_text(first)
     assert set(load(tmp_path / "agents.yaml", environ={}).agents) == {"market_data", "tweet_scraper"}
     (tmp_path / "agents.yaml").write_text(probes)
@@ -25,6 +25,8 @@ def test_the_example_is_valid(tmp_path: Path) -> None:
     assert [one.probes.live is not None for one in found.values()] == [True, True]
     (tmp_path / "agents.yaml").write_text(alerts)
     assert len(load(tmp_path / "agents.yaml", environ={}).alerts) == 2
+    (tmp_path / "agents.yaml").write_text(supabase)
+    assert load(tmp_path / "agents.yaml", environ={}).supabase.url == "https://PROJECT.supabase.co"
 
 
 @pytest.mark.parametrize("key", sorted(AgentSettings.model_fields))
@@ -48,7 +50,7 @@ def test_every_exit_code_is_listed() -> None:
     assert [int(part.split()[0]) for part in codes[1].split("·")] == [code.value for code in ExitCode]
 
 
-@pytest.mark.parametrize("script", sorted(set(re.findall(r"scripts/(\w+)", text()))))
+@pytest.mark.parametrize("script", sorted(set(re.findall(r"scripts/([\w-]+)", text()))))
 def test_every_script_it_names_is_there(script: str) -> None:
     assert (ROOT / "scripts" / script).is_file()
 

@@ -47,6 +47,8 @@ COMMANDS = {
     "On supervise": {
         "reconcile": "Keep the status of all agents true, until stopped.",
         "metrics": "Print the metrics that Prometheus reads.",
+        "db": "Look after the tables in Supabase.",
+        "hosts": "Show the hosts that write to Supabase.",
         "doctor": "Say what is wrong with this installation, and what to do.",
         "completion": "Print the completion script of a shell.",
     },

@@ -17,6 +17,7 @@ from supervise.cli.wanted import Wanted, print_warnings
 from supervise.control.informing import ByControl
 from supervise.errors import SuperviseError, UsageError
 from supervise.fitting_alerts import alert_targets, reconciler_settings
+from supervise.fitting_supabase import supabase_target
 from supervise.install.disk import read_disk
 from supervise.install.plan import FileChange, Kind, Plan, Target
 from supervise.install.privilege import privileged
@@ -45,6 +46,7 @@ async def session_for(found: Wanted, *, moved: bool = False) -> AsyncIterator[Se
         moved=moved,
         alerts=alert_targets(found.config),
         reconciler=reconciler_settings(found.config),
+        supabase=supabase_target(found.config),
     )
     async with _session(target, found.places) as session:
         yield session

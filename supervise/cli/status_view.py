@@ -150,8 +150,24 @@ def footer(info: Mapping[str, Any] | None, notes: Sequence[str] = (), scope: Sco
         lost = f", {counted(store['lost'], 'event')} lost" if store["lost"] else ""
         told.append(f"its store cannot be written since {since}: {store['why']}; rows are kept in memory{lost}")
     told += [f"alerts to {name} fail: {one['last_error']}" for name, one in info["alerts"].items() if one["failing"]]
+    told += replica_words(info.get("supabase"))
     bad = len(told) > 1 or view_age is None or view_age > STALE
     return click.style(shown(for_scope("; ".join(told), scope)), dim=not bad, fg="yellow" if bad else None)
+
+
+def replica_words(found: Mapping[str, Any] | None) -> list[str]:
+    """What is to be said of the copies in Supabase; nothing while all is well."""
+    if found is None:
+        return []
+    told = []
+    if found["superseded"]:
+        told.append("Supabase: another store writes the rows of this host, so this one does not (`supervise doctor`)")
+    elif found["why"]:
+        since = local(datetime.fromisoformat(found["since"]))
+        told.append(f"Supabase: behind by {counted(found['behind'], 'row')} since {since}: {found['why']}")
+    if found["dead"]:
+        told.append(f"Supabase: {counted(found['dead'], 'row')} refused and set aside (`supervise doctor`)")
+    return told + ([f"Supabase: {found['conflict']}"] if found["conflict"] else [])
 
 
 def screen(rows: Any, now: datetime, last_lines: Sequence[str]) -> str:

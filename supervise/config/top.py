@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -18,6 +19,7 @@ from supervise.config.types import (
     Delay,
     Endpoint,
     FiniteSpan,
+    Line,
     PathText,
     Secret,
     SecretOnly,
@@ -33,6 +35,7 @@ from supervise.config.types import (
     words,
 )
 from supervise.endpoints import is_loopback, public
+from supervise.model import Status, StatusRow
 
 EMAIL = pattern(r"[^@\s]+@[^@\s]+", "is not an e-mail address")
 Email = Annotated[str, Leaf(EMAIL, "an e-mail address", {"type": "string"})]
@@ -41,7 +44,10 @@ Emails = Annotated[
     BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
-TABLES = ("agent_status", "agent_events", "agent_samples", "agent_intents", "agent_settings", "host_status")
+TABLES = ("agent_status",)
+COLUMNS = tuple(sorted({"agent_name", *(one.name for one in fields(StatusRow))} - {"title", "lock", "past"}))
+READ_BY_ALL = ("agent_name", "status", "health", "last_heartbeat", "last_error", "last_activity", "updated_at")
+"""The columns that front ends made for a table of this kind know."""
 LoopName = Annotated[
     str, Leaf(pattern(r"[a-z][a-z0-9_]*", "is not the name of an interval: small letters and _"), "a name")
 ]
@@ -63,13 +69,54 @@ Table = Annotated[
 ]
 
 
+ColumnName = Annotated[
+    str,
+    Leaf(
+        pattern(r"[A-Za-z_][A-Za-z0-9_]{0,62}", "is not the name of a column"),
+        "the name of a column",
+        {"type": "string"},
+    ),
+]
+OurColumn = Annotated[str, _one_of(COLUMNS, f"is not one of our columns: {', '.join(COLUMNS)}")]
+StatusWord = Annotated[str, _one_of(tuple(Status), f"is not one of our words: {', '.join(Status)}")]
+
+
+class TableSettings(Section):
+    """A table of somebody else's that gets our rows too."""
+
+    table: Table
+    """Its name; `schema.name` where that is not public."""
+    key: ColumnName | None = None
+    """Its column that tells rows apart; the one for `agent_name` if unwritten."""
+    columns: Mapping[OurColumn, ColumnName] = Field(default_factory=lambda: {one: one for one in READ_BY_ALL})
+    """Its columns by ours."""
+    words: Mapping[StatusWord, Line] = Field(default_factory=dict)
+    """Its words by our status."""
+
+    @model_validator(mode="after")
+    def tells_rows_apart(self) -> TableSettings:
+        if self.key is None and "agent_name" not in self.columns:
+            raise ValueError("'columns' needs agent_name, or 'key' the column that tells rows apart")
+        if self.key is not None and self.key not in self.columns.values():
+            raise ValueError(f"'key' is {self.key!r}, which 'columns' fills with nothing")
+        return self
+
+
+TABLE_SCHEMA = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]})
+NamedTable = Annotated[
+    TableSettings, BeforeValidator(lambda given: {"table": given} if isinstance(given, str) else given), TABLE_SCHEMA
+]
+
+
 class SupabaseSettings(Section):
     url: Url | None = None
     """https://PROJECT.supabase.co"""
     key: Secret | None = None
     """Where the service key is kept: `file:PATH` or `encrypted:PATH`."""
-    tables: Mapping[TableName, Table] = Field(default_factory=dict)
-    """Other names for our tables."""
+    publishable_key: Word | None = None
+    """Beside a key of this host alone (`supervise db host-key`); everybody may know it."""
+    tables: Mapping[TableName, NamedTable] = Field(default_factory=dict)
+    """Tables of others that are filled too: the name, or `table`, `columns`, `key` and `words`."""
 
 
 class Retention(Section):

@@ -24,6 +24,7 @@ from supervise.doctor.probes import probes
 from supervise.doctor.programs import programs
 from supervise.doctor.sockets import sockets
 from supervise.doctor.store import store
+from supervise.doctor.supabase import supabase
 from supervise.doctor.units import units
 from supervise.model import Scope
 
@@ -64,6 +65,7 @@ CHECKS = (
     Check("accounts", accounts, "All users and groups are there.", (Scope.SYSTEM,), of_projects=True),
     Check("store", store, "The store is private and has room.", limit=timedelta(seconds=10)),
     Check("alerts", alerts, "Alerts get through, as far as can be seen.", of_projects=True),
+    Check("supabase", supabase, "No copies are wanted, or they get through.", of_projects=True),
     Check("beats", beats, "There is room for the beats of all agents.", of_host=True),
     Check("journal", journal, "The journal is kept and can be read.", of_host=True),
     Check("clock", clock, "The clock is right.", of_host=True),

@@ -21,6 +21,7 @@ from supervise.model import (
     Process,
     ReconcilerSettings,
     Scope,
+    SupabaseTarget,
     UnitFile,
     UnitState,
 )
@@ -69,6 +70,7 @@ class Target:
     moved: bool = False
     alerts: tuple[AlertTarget, ...] = ()
     reconciler: ReconcilerSettings = field(default_factory=ReconcilerSettings)
+    supabase: SupabaseTarget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,6 +426,7 @@ def _manifest(target: Target, old: Manifest | None, disk: Disk, seen: Seen) -> M
         runs=marks,
         alerts=target.alerts,
         reconciler=target.reconciler,
+        supabase=target.supabase,
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from supervise import __version__, clock
 from supervise.control.server import Request, Send, Server
-from supervise.errors import PlatformError
+from supervise.errors import PlatformError, StoreError
 from supervise.model import Findings, HostStatus, Instant, ReconcilerSettings, Scope, Status
 from supervise.notify import Notify
 from supervise.observe.beats import Beats
@@ -35,6 +35,7 @@ from supervise.reconcile.metrics import Metrics
 from supervise.reconcile.probing import Probing
 from supervise.reconcile.reconciler import Reconciler
 from supervise.reconcile.reloading import found_anew
+from supervise.reconcile.replicating import Replicating
 from supervise.reconcile.revisions import Revisions
 from supervise.reconcile.scanning import Asked, Here, Scanning
 from supervise.reconcile.scraping import Scraping
@@ -66,6 +67,8 @@ HOST = timedelta(minutes=1)
 """How often it is written down that nothing is new of the host."""
 SAMPLES = timedelta(minutes=5)
 PRUNING = timedelta(hours=1)
+UNSENT, MOST_UNSENT = timedelta(days=7), 1 << 30
+"""How long, and how many bytes of, events and samples wait for Supabase."""
 SCRAPING = timedelta(seconds=5)
 """How often we try again to listen where we cannot."""
 STALL = timedelta(seconds=5)
@@ -106,6 +109,7 @@ class Daemon:
         self.following = Following(places, self.reconciler)
         self.believing = Believing(self.reconciler, self.following)
         self.alerting = Alerting(self.reconciler, self.writer.commit)
+        self.replicating = Replicating(self, environ)
         self.metering = Metering(self.reconciler)
         self.revisions = Revisions(self.reconciler)
         self.probing = Probing(self.reconciler, lambda: self.following.platform, clock=clock.now)
@@ -136,6 +140,7 @@ class Daemon:
         self._look_at_disk()
         loop.add_signal_handler(signal.SIGHUP, self._hung_up, ended)
         self.alerting.remember(memory.notes)
+        self.replicating.remember(memory.notes)
         self.reconciler.listeners += [journaling.tell, self.alerting.heard]
         self.reconciler.listen()
         await self._server.start(self._control)
@@ -146,6 +151,7 @@ class Daemon:
             self._rhythm(),
             self._questions(),
             self.alerting.run(),
+            self.replicating.run(),
             self.metering.run(),
             self.revisions.run(),
             self._probe(),
@@ -162,7 +168,8 @@ class Daemon:
         self._scraping.close()
         await self._server.close()
         await self.alerting.close()
-        self.writer.commit(Change(host=replace(self.host_status(clock.now()), message=STOPPED)))
+        await self.writer.commit(Change(host=replace(self.host_status(clock.now()), message=STOPPED)))
+        await self.replicating.close()
         await self.writer.close()
         for task in tasks:
             if not task.cancelled() and (error := task.exception()):
@@ -222,6 +229,7 @@ class Daemon:
         found = [
             *troubles(facts, disk, self.writer.trouble, self.alerts_info(), now=now),
             *self._scraping.troubles.values(),
+            *self.replicating.troubles(),
         ]
         return HostStatus(facts.platform, __version__, now.boot, self.since, len(disk.specs), "; ".join(found))
 
@@ -345,12 +353,20 @@ class Daemon:
             if whole:
                 self._last.pop("resync", None)  # at once: new agents have units that nobody has asked about
 
-    async def _prune(self, now: Instant) -> None:
+    def retention(self) -> tuple[timedelta, timedelta]:
+        """How long events and samples are kept."""
         settings = [one.reconciler for one in self.reconciler.disk.manifests] or [ReconcilerSettings()]
-        await self.writer.prune(
-            events_before=_ago(max(one.events_for for one in settings), now),
-            samples_before=_ago(max(one.samples_for for one in settings), now),
-        )
+        return max(one.events_for for one in settings), max(one.samples_for for one in settings)
+
+    async def _prune(self, now: Instant) -> None:
+        events_for, samples_for = self.retention()
+        await self.writer.prune(events_before=_ago(events_for, now), samples_before=_ago(samples_for, now))
+        if self.replicating.state:
+            before = _ago(UNSENT, now)
+            with suppress(StoreError):  # told where it is written
+                await asyncio.to_thread(
+                    self.writer.consult, lambda store: store.shorten(before=before, largest=MOST_UNSENT)
+                )
 
     def _tell_of_store(self) -> None:
         """Once when it cannot be written any more, and once when it can again."""

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 from supervise import __version__
 from supervise.model import AgentSpec, Source, Status, StatusRow
 from supervise.reconcile.tally import BOUNDS, Tally
+from supervise.stores import ItemKind
 from supervise.text import shown
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from supervise.reconcile.daemon import Daemon
+    from supervise.stores.supabase.flusher import State
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 """The one of the two formats that must be asked for."""
@@ -58,6 +60,8 @@ class Seen:
     alerts: Mapping[str, bool]
     """Whether each target takes what it is sent."""
     tally: Tally
+    replica: State | None = None
+    """How copying to Supabase goes; None where nothing is copied."""
 
 
 class Metrics:
@@ -119,6 +123,7 @@ async def look(daemon: Daemon) -> Seen:
         refused=daemon.refused_beats(),
         alerts={name: not one["failing"] for name, one in daemon.alerts_info().items()},
         tally=reconciler.tally.copy(),
+        replica=daemon.replicating.state,
     )
 
 
@@ -194,7 +199,7 @@ def of_agents(seen: Seen) -> Iterator[Metric]:
 
 
 def of_ourselves(seen: Seen) -> Iterator[Metric]:
-    return chain(_how_we_are(seen), _what_we_did(seen))
+    return chain(_how_we_are(seen), _what_we_did(seen), _of_replica(seen.replica) if seen.replica else ())
 
 
 def _how_we_are(seen: Seen) -> Iterator[Metric]:
@@ -250,6 +255,23 @@ def _what_we_did(seen: Seen) -> Iterator[Metric]:
     for (action, result), count in tally.actions.items():
         actions.add_metric([action.value, result], count)
     yield actions
+
+
+def _of_replica(state: State) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    up = not state.why and not state.superseded
+    yield GaugeMetricFamily("supervise_replica_up", "1 while Supabase takes copies.", value=float(up))
+    text = "Items that it refuses and that were set aside."
+    yield GaugeMetricFamily("supervise_replica_dead_letters", text, value=state.dead)
+    text = "Events and samples that waited too long for it, or were too many, and were never sent."
+    yield CounterMetricFamily("supervise_replica_dropped", text, value=state.dropped)
+    text = "Rows that somebody else had written there and that were put right."
+    yield CounterMetricFamily("supervise_replica_corrected", text, value=state.corrected)
+    sent = CounterMetricFamily("supervise_replica_sent", "Items that it took.", labels=("kind",))
+    for kind in ItemKind:
+        sent.add_metric([kind.value], state.sent.get(kind.value, 0))
+    yield sent
 
 
 def _seconds(length: timedelta | None) -> float:

@@ -179,10 +179,36 @@ async def _act(daemon: Daemon, request: Request, send: Send) -> Any:
     """A verb on agents, carried out with the rights of the reconciler for a peer that may ask for it."""
     request.require_right_to_act()
     verb = _one_of(request, "verb", VERBS)
+    results = await carried_out(
+        daemon,
+        verb,
+        _words(request, "names"),
+        by=_actor(request),
+        reason=_reason(request),
+        settle=_seconds(request, "settle", SETTLE),
+        batch=_batch(request),
+        pause=_seconds(request, "pause", timedelta()),
+        only_running=bool(request.args.get("only_running")),
+    )
+    return [{**asdict(one), "code": int(one.code)} for one in results]
+
+
+async def carried_out(
+    daemon: Daemon,
+    verb: str,
+    names: Sequence[str],
+    *,
+    by: str,
+    reason: str = "",
+    settle: timedelta = SETTLE,
+    batch: int | None = None,
+    pause: timedelta = timedelta(),
+    only_running: bool = False,
+) -> list[Result]:
+    """What became of each agent. Raises SuperviseError."""
     platform = daemon.following.platform
     if platform is None:
         raise SuperviseError(f"cannot {verb} anything: the service manager cannot be asked now")
-    by, reason = _actor(request), _reason(request)
     manager = Manager(
         daemon.places,
         daemon.reconciler.disk.manifests,
@@ -190,12 +216,10 @@ async def _act(daemon: Daemon, request: Request, send: Send) -> Any:
         inform=_Inside(daemon, by, reason),
         look=daemon.scanning.fresh,
     )
-    names = _words(request, "names")
     specs = [spec for spec in manager.specs if spec.name in names]
     if missing := set(names) - {spec.name for spec in specs}:
         raise UsageError(f"no such agent: {', '.join(sorted(missing))}")
     results: list[Result] = []
-    settle = _seconds(request, "settle", SETTLE)
     match verb:
         case "start":
             results = await manager.start(specs, tell=_quiet, settle=settle)
@@ -203,18 +227,13 @@ async def _act(daemon: Daemon, request: Request, send: Send) -> Any:
             results = await manager.stop(specs, tell=_quiet)
         case "restart":
             results = await manager.restart(
-                specs,
-                tell=_quiet,
-                batch=_batch(request),
-                pause=_seconds(request, "pause", timedelta()),
-                settle=settle,
-                only_running=bool(request.args.get("only_running")),
+                specs, tell=_quiet, batch=batch, pause=pause, settle=settle, only_running=only_running
             )
         case "hold":
             results = await manager.hold(specs, reason=reason, by=by, tell=_quiet)
         case "release":
             results = await manager.release(specs, tell=_quiet)
-    return [{**asdict(one), "code": int(one.code)} for one in results]
+    return results
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +325,22 @@ async def _reload(daemon: Daemon, request: Request, send: Send) -> Any:
     return {"found": found, "damaged": dict(daemon.reconciler.disk.damaged)}
 
 
+async def _retry(daemon: Daemon, request: Request, send: Send) -> Any:
+    """Send once more what the replica has refused; gives how much that is."""
+    request.require_right_to_act()
+    if daemon.replicating.state is None:
+        raise SuperviseError("nothing is copied anywhere: no Supabase is configured (`supabase:` in agents.yaml)")
+    count = await asyncio.to_thread(daemon.writer.consult, lambda store: store.retry())
+    daemon.replicating.wake()
+    return count
+
+
+async def _dead_letters(daemon: Daemon, request: Request, send: Send) -> Any:
+    """What the replica has refused, and why."""
+    found = await asyncio.to_thread(daemon.writer.consult, lambda store: store.dead_letters())
+    return [serial.to_plain(one) for one in found]
+
+
 # --- Presets ---------------------------------------------------------------------------------------------------------
 
 
@@ -349,6 +384,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "lock": _lock,
     "unlock": _unlock,
     "act": _act,
+    "replica-retry": _retry,
+    "dead-letters": _dead_letters,
     "presets": _presets,
     "preset-save": _preset_save,
     "preset-delete": _preset_delete,
@@ -388,6 +425,7 @@ def info(daemon: Daemon) -> dict[str, Any]:
         "unasked": {name: why for name, why in reconciler.unasked()},
         "refused_beats": dict(daemon.refused),
         "alerts": daemon.alerts_info(),
+        "supabase": daemon.replicating.info(),
     }
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from supervise.model import Event, HostStatus, Intent, Lock, StatusRow
+from supervise.model import Event, HostStatus, Intent, StatusRow
 
 OF_HOST = "-"
 """The name under which stands what is set of the host and of no single agent."""
@@ -80,21 +80,26 @@ class ItemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutboxItem:
-    """Something that a replica has not acknowledged yet; `id` makes sending it twice harmless."""
+    """Something that a replica has not acknowledged yet; `id` makes sending it twice harmless.
+
+    `content` is None for the row of an agent that was forgotten: there too it has to go.
+    """
 
     id: int
     kind: ItemKind
-    content: StatusRow | Event | Sample
+    name: str
+    content: StatusRow | Event | Sample | None
 
 
 @dataclass(frozen=True, slots=True)
-class RowAnswer:
-    """What a replica made of one row. `foreign`: somebody else has written it since; `lock`: a person has fixed it."""
+class DeadLetter:
+    """Something that was refused and would be for ever, and why."""
 
+    id: int
+    kind: ItemKind
     name: str
-    applied: bool
-    foreign: bool = False
-    lock: Lock | None = None
+    at: datetime
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +127,9 @@ class Store(Protocol):
     def prune(self, *, events_before: datetime, samples_before: datetime) -> int:
         """Delete what is older; gives how many."""
 
-    def pending(self, limit: int) -> Sequence[OutboxItem]: ...
+    def pending(self, limit: int, kind: ItemKind | None = None) -> Sequence[OutboxItem]: ...
 
     def depth(self) -> int:
         """How many items the replica does not have yet."""
 
     def acknowledge(self, ids: Sequence[int]) -> None: ...
-
-
-class Replica(Protocol):
-    """A table elsewhere. Order of rows is `(epoch, seq)`, never a clock; everything sent is idempotent."""
-
-    def push(self, host: str, epoch: int, rows: Sequence[StatusRow]) -> Sequence[RowAnswer]: ...
-
-    def append(self, items: Sequence[OutboxItem]) -> None: ...

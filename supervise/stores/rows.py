@@ -29,7 +29,7 @@ from supervise.model import (
     Status,
     StatusRow,
 )
-from supervise.stores import Sample, Setting
+from supervise.stores import DeadLetter, ItemKind, Sample, Setting
 
 Values = dict[str, Any]
 Found = Mapping[str, Any]
@@ -207,6 +207,17 @@ def intent_of(found: Found) -> Intent:
 
 def host_values(status: HostStatus) -> Values:
     return _values(status, HOST)
+
+
+def host_of(found: Found) -> HostStatus:
+    return HostStatus(
+        **_fields(found, {"platform": _text, "version": _text, "boot": _text, "started_at": moment}),
+        **_fields(found, {"agents": _number, "message": _text, "updated_at": moment}),
+    )
+
+
+def letter_of(found: Found) -> DeadLetter:
+    return DeadLetter(found["id"], ItemKind(found["kind"]), found["name"], moment(found["at"]), _text(found["error"]))
 
 
 def setting_values(setting: Setting) -> Values:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from supervise.clock import now
 from supervise.errors import StoreError
 from supervise.model import Event, HostStatus, StatusRow
-from supervise.stores import Change, EventQuery, ItemKind, Memory, OutboxItem, Sample
+from supervise.stores import Change, DeadLetter, EventQuery, ItemKind, Memory, OutboxItem, Sample
 from supervise.stores.database import applied, connect, migrate, refuse_damage, told, transaction
 from supervise.stores.file import MAGIC, made_private, owned, size_of
 from supervise.stores.migrations import migrations, missing
@@ -27,13 +29,16 @@ from supervise.stores.rows import (
     SAMPLE_COLUMNS,
     SETTING,
     UNREADABLE,
+    UNSTORABLE,
     Found,
     Values,
     event_of,
     event_values,
+    host_of,
     host_values,
     intent_of,
     intent_values,
+    letter_of,
     past_text,
     row_of,
     row_values,
@@ -83,30 +88,42 @@ SAMPLES = """select s.*, a.agent_name, a.project, a.unit, a.platform from agent_
   left join agent_status a on a.host = s.host and a.name = s.name where s.host = :host and s.name = :name"""
 
 
+NEXT = "select * from outbox where host = :host order by kind <> 'row', id limit :most"
+NEXT_OF_KIND = "select * from outbox where host = :host and kind = :kind order by id limit :most"
+DROP_OLD = "delete from outbox where host = :host and kind <> 'row' and at < :before"
+DROP_MANY = """delete from outbox where id in (select id from (
+    select o.id, sum(400 + coalesce(length(e.message) + length(e.reason) + length(e.by), 0)) over (order by o.id desc)
+      as size from outbox o left join agent_events e on e.id = o.event where o.host = :host and o.kind <> 'row')
+  where size > :largest)"""
+"""All other columns of an event come to some 400 bytes, and so does a sample."""
+
+
 class Sqlite:
     """The store of one host. Belongs to the thread that opened it.
 
-    `skipped` counts rows that were left out, `seq` what was written: one for each row (the host's too), and with
-    `replicate` one for each event and sample. The number of an outbox item is the `seq` of what it is about.
+    `skipped` counts rows that were left out, `seq` what was written: one for each row (the host's too), and while it
+    `replicates` one for each event and sample. The number of an outbox item is the `seq` of what it is about.
     """
 
     def __init__(
-        self, path: Path, db: sqlite3.Connection, *, host: str, replicate: bool = False, file: int = -1
+        self, path: Path, db: sqlite3.Connection, *, host: str, replicate: bool | None = None, file: int = -1
     ) -> None:
         self.path = path
         self.skipped = 0
         self._db = db
         self._host = host
-        self._replicate = replicate
         self._file = file
         self._log: os.stat_result | None = None
         self._opened = ExitStack()
         self.seq = int(self._meta("seq") or 0)
         self.epoch = int(self._meta("epoch") or 0)
+        self.replicates = self._meta("replicate") == "1" if replicate is None else replicate
 
     @classmethod
-    def open(cls, path: Path, *, host: str, replicate: bool = False, check: bool = False) -> Sqlite:
+    def open(cls, path: Path, *, host: str, replicate: bool | None = None, check: bool = False) -> Sqlite:
         """Own the file, make its tables or bring them up to date. Raises StoreError, `corrupt` where it is damaged.
+
+        `replicate`: as it was last told by `replicate`, if None.
 
         `check`: look for damage also where the size of the file speaks against it.
         """
@@ -203,7 +220,7 @@ class Sqlite:
         with told("read", self.path):
             return self._read(sample_of, f"{SAMPLES} and s.at between :since and :until order by s.at", span)
 
-    def _read(self, make: Callable[[Found], T], sql: str, values: Values) -> Sequence[T]:
+    def _read(self, make: Callable[[Found], T], sql: str, values: Values | tuple[Any, ...]) -> Sequence[T]:
         made = []
         for found in self._db.execute(sql, values):
             try:
@@ -262,7 +279,7 @@ class Sqlite:
         self._db.execute(PUT_ROW, values)
         self._db.execute(PUT_PAST, {"host": self._host, "name": values["name"], "past": past})
         self.seq += 1
-        if self._replicate:
+        if self.replicates:
             self._unsend(values["name"])
             self._send(ItemKind.ROW, values["name"], values["updated_at"])
 
@@ -273,14 +290,14 @@ class Sqlite:
 
     def _put_event(self, event: Event) -> None:
         values = {"host": self._host, **event_values(event)}
-        if self._db.execute(PUT_EVENT, values).rowcount == 1 and self._replicate:
+        if self._db.execute(PUT_EVENT, values).rowcount == 1 and self.replicates:
             self.seq += 1
             self._send(ItemKind.EVENT, values["name"], values["at"], values["id"])
 
     def _put_sample(self, sample: Sample) -> None:
         values = {"host": self._host, **sample_values(sample)}
         self._db.execute(PUT_SAMPLE, values)
-        if self._replicate:
+        if self.replicates:
             self.seq += 1
             self._send(ItemKind.SAMPLE, values["name"], values["at"])
 
@@ -294,6 +311,7 @@ class Sqlite:
         for table in BY_NAME:
             self._db.execute(f"delete from {table} where host = ? and name = ?", (self._host, name))  # noqa: S608
         self._unsend(name)
+        self._send_end(name)
 
     def _rename(self, renamed: Mapping[str, str]) -> None:
         """All at once, so that two may swap names. What stands under a new name gives way to what comes."""
@@ -301,6 +319,8 @@ class Sqlite:
             self._move(old, f"~{number}")
         for number, new in enumerate(renamed):
             self._move(f"~{number}", new)
+        for old in set(renamed.values()) - renamed.keys():
+            self._send_end(old)
 
     def _move(self, old: str, new: str) -> None:
         names = {"old": old, "new": new, "host": self._host}
@@ -344,33 +364,139 @@ class Sqlite:
 
     # --- The outbox ---------------------------------------------------------------------------------------------------
 
-    def pending(self, limit: int) -> Sequence[OutboxItem]:
-        """Rows first: a row says how an agent is, an event how it was. What cannot be read becomes a dead letter."""
-        sql = "select * from outbox where host = ? order by kind <> 'row', id limit ?"
+    def pending(self, limit: int, kind: ItemKind | None = None) -> Sequence[OutboxItem]:
+        """Of one kind, or rows first: a row says how an agent is, an event how it was. What cannot be read becomes a
+        dead letter."""
         items = []
         with self._transaction("read"):
-            for found in self._db.execute(sql, (self._host, max(0, limit))).fetchall():
+            asked = {"host": self._host, "kind": kind and kind.value, "most": max(0, limit)}
+            for found in self._db.execute(NEXT_OF_KIND if kind else NEXT, asked).fetchall():
                 try:
                     content = self._content(found)
                 except UNREADABLE as error:
                     self._bury(found, str(error))
                     continue
-                if content is None:  # pruned or forgotten meanwhile
+                if content is None and found["kind"] != ItemKind.ROW:  # pruned meanwhile
                     self._db.execute("delete from outbox where id = ?", (found["id"],))
                 else:
-                    items.append(OutboxItem(found["id"], ItemKind(found["kind"]), content))
+                    items.append(OutboxItem(found["id"], ItemKind(found["kind"]), found["name"], content))
         return tuple(items)
 
-    def depth(self) -> int:
+    def depth(self, kind: ItemKind | None = None) -> int:
         """How much the replica does not have yet."""
+        sql = "select count(*) from outbox where host = ? and kind = coalesce(?, kind)"
         with told("read", self.path):
-            (found,) = self._db.execute("select count(*) from outbox where host = ?", (self._host,)).fetchone()
+            (found,) = self._db.execute(sql, (self._host, kind and kind.value)).fetchone()
         return int(found)
 
     def acknowledge(self, ids: Sequence[int]) -> None:
         """The replica has these. A row that has changed since has another number, and stays."""
         with self._transaction("write to"):
             self._db.executemany("delete from outbox where id = ?", [(one,) for one in ids])
+
+    def resend(self, names: Sequence[str] | None = None) -> int:
+        """The replica has these rows (None: any row) otherwise than we, or not at all: they count as written anew."""
+        with self._transaction("write to"):
+            known = self.names()
+            chosen = known if names is None else [name for name in names if name in known]
+            for name in chosen:
+                self.seq += 1
+                values = {"host": self._host, "name": name, "epoch": self.epoch, "seq": self.seq}
+                sql = "update agent_status set epoch = :epoch, seq = :seq where host = :host and name = :name"
+                found = self._db.execute(f"{sql} returning updated_at", values).fetchone()
+                self._unsend(name)
+                self._send(ItemKind.ROW, name, found["updated_at"])
+            self._set_meta("seq", str(self.seq))
+        return len(chosen)
+
+    def names(self) -> Sequence[str]:
+        """Whoever has a row."""
+        sql = "select name from agent_status where host = ? order by name"
+        with told("read", self.path):
+            return tuple(found["name"] for found in self._db.execute(sql, (self._host,)))
+
+    def begin_epoch(self, epoch: int) -> None:
+        """The replica has given us a new number, and every row goes there anew under it."""
+        with self._transaction("write to"):
+            self._set_meta("epoch", str(epoch))
+        self.epoch = epoch
+        self.resend()
+
+    def replicate(self, wanted: bool) -> None:
+        """Whether what is written is kept for a replica, from now on and after the next opening."""
+        if wanted == self.replicates:
+            return
+        with self._transaction("write to"):
+            self._set_meta("replicate", "1" if wanted else "0")
+            if not wanted:
+                self._db.execute("delete from outbox where host = ?", (self._host,))
+        self.replicates = wanted
+
+    @property
+    def instance(self) -> str:
+        """What tells this file from another one of the same host, made with it."""
+        if not (found := self._meta("instance")):
+            found = uuid.uuid4().hex
+            with self._transaction("write to"):
+                self._set_meta("instance", found)
+        return found
+
+    def host_status(self) -> tuple[HostStatus, int] | None:
+        """What was last written of the host, and its number."""
+        with told("read", self.path):
+            found = self._db.execute("select * from host_status where host = ?", (self._host,)).fetchone()
+        return (host_of(found), int(found["seq"])) if found else None
+
+    # --- What is not sent ---------------------------------------------------------------------------------------------
+
+    def bury(self, ids: Sequence[int], why: str) -> None:
+        """The replica would refuse these for ever."""
+        with self._transaction("write to"):
+            for one in ids:
+                for found in self._db.execute("select * from outbox where id = ?", (one,)).fetchall():
+                    self._bury(found, why)
+
+    def dead_letters(self, limit: int = 100) -> Sequence[DeadLetter]:
+        """The newest, oldest first."""
+        with told("read", self.path):
+            sql = "select * from dead_letters where host = ? order by id desc limit ?"
+            newest_first = self._read(letter_of, sql, (self._host, limit))
+        return tuple(reversed(newest_first))
+
+    def dead(self) -> int:
+        """How many dead letters there are."""
+        with told("read", self.path):
+            (found,) = self._db.execute("select count(*) from dead_letters where host = ?", (self._host,)).fetchone()
+        return int(found)
+
+    def retry(self) -> int:
+        """Dead letters are sent once more; gives how many. Of a row its newest state alone is of interest."""
+        columns = "id, host, kind, name, at, event"
+        with self._transaction("write to"):
+            found = self._db.execute("delete from dead_letters where host = ? returning *", (self._host,)).fetchall()
+            sql = f"insert or ignore into outbox ({columns}) values (:id, :host, :kind, :name, :at, :event)"  # noqa: S608
+            self._db.executemany(sql, [dict(one) for one in found if one["kind"] != ItemKind.ROW])
+        rows = {one["name"] for one in found if one["kind"] == ItemKind.ROW}
+        if rows:
+            self.resend(sorted(rows))
+        return len(found)
+
+    def shorten(self, *, before: datetime, largest: int) -> int:
+        """Events and samples that wait too long for the replica, or that are more bytes than that (about), are not sent
+        any more, oldest first; gives how many. They stay here."""
+        limits = {"host": self._host, "before": stamp(before), "largest": largest}
+        with self._transaction("write to"):
+            dropped = self._db.execute(DROP_OLD, limits).rowcount + self._db.execute(DROP_MANY, limits).rowcount
+            if dropped:
+                self._set_meta("dropped", str(self.dropped + dropped))
+        return dropped
+
+    @property
+    def dropped(self) -> int:
+        """How many events and samples were never sent, since this file was made."""
+        return int(self._meta("dropped") or 0)
+
+    # --- Steps --------------------------------------------------------------------------------------------------------
 
     def _content(self, item: Found) -> StatusRow | Event | Sample | None:
         values = dict(item)
@@ -379,14 +505,25 @@ class Sqlite:
         return make(found) if found else None
 
     def _bury(self, item: Found, why: str) -> None:
+        """Of a row only the newest is of interest, and so of its letters."""
         self.skipped += 1
         columns = ("id", "host", "kind", "name", "at", "event", "error")
-        self._db.execute(_insert("dead_letters", columns), {**item, "error": why[:500]})
+        if item["kind"] == ItemKind.ROW:
+            sql = "delete from dead_letters where host = ? and kind = 'row' and name = ?"
+            self._db.execute(sql, (item["host"], item["name"]))
+        values = {**item, "error": UNSTORABLE.sub("\ufffd", why)[:500]}
+        self._db.execute(_insert("dead_letters", columns).replace("insert", "insert or replace", 1), values)
         self._db.execute("delete from outbox where id = ?", (item["id"],))
 
     def _send(self, kind: ItemKind, name: str, at: str, event: str | None = None) -> None:
         item = {"id": self.seq, "host": self._host, "kind": kind.value, "name": name, "at": at, "event": event}
         self._db.execute(PUT_ITEM, item)
+
+    def _send_end(self, name: str) -> None:
+        """There is no row of this name any more."""
+        if self.replicates and 0 < len(name) <= LONGEST_NAME:
+            self.seq += 1
+            self._send(ItemKind.ROW, name, stamp(now().wall))
 
     def _unsend(self, name: str) -> None:
         self._db.execute("delete from outbox where host = ? and name = ? and kind = 'row'", (self._host, name))

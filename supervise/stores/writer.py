@@ -23,7 +23,7 @@ from typing import TypeVar
 from supervise.clock import now
 from supervise.errors import StoreError
 from supervise.model import Event, EventKind
-from supervise.stores import Change, EventQuery, Memory, OutboxItem, Sample
+from supervise.stores import Change, EventQuery, Memory, Sample
 from supervise.stores.backlog import Backlog, Newest
 from supervise.stores.file import set_aside
 from supervise.stores.sqlite import Sqlite, look
@@ -53,7 +53,7 @@ class Trouble:
 class Writer:
     """The store of one host, for one event loop. `start` first; after `close` everything is answered with nothing."""
 
-    def __init__(self, path: Path, *, host: str, replicate: bool = False) -> None:
+    def __init__(self, path: Path, *, host: str, replicate: bool | None = None) -> None:
         self._path = path
         self._host = host
         self._replicate = replicate
@@ -138,17 +138,29 @@ class Writer:
             patiently=True,
         )
 
-    async def pending(self, limit: int) -> Sequence[OutboxItem]:
-        nothing: Sequence[OutboxItem] = ()
-        return await self._ask(lambda: self._from_file(lambda store: store.pending(limit), nothing), nothing)
-
     async def outbox_depth(self) -> int | None:
         """How much the replica does not have yet; None where nobody can tell now."""
         unknown: int | None = None
         return await self._ask(lambda: self._from_file(lambda store: store.depth(), unknown), unknown)
 
-    async def acknowledge(self, ids: Sequence[int]) -> None:
-        await self._ask(lambda: self._from_file(lambda store: store.acknowledge(ids), None), None)
+    def consult(self, question: Callable[[Sqlite], T]) -> T:
+        """For other threads than the loop's, which may wait: what a question to the store gives. Raises StoreError."""
+        future: Future[object] = Future()
+        with self._wake:
+            if self._closing:
+                raise StoreError("cannot ask the store: it was closed")
+            self._questions.append((lambda: question(self._opened()), future))
+            self._wake.notify()
+        try:
+            return future.result(PATIENCE)  # type: ignore[return-value]  # what the question returned
+        except TimeoutError as error:
+            future.cancel()
+            raise StoreError("cannot ask the store: its disk does not answer") from error
+
+    def replicate(self, wanted: bool) -> None:
+        """Whether what is written from now on is also kept for a replica; until told, as it was when it last ran."""
+        with self._wake:
+            self._replicate = wanted
 
     async def close(self) -> None:
         """Write what waits, if that works now, and give the file up."""
@@ -256,8 +268,11 @@ class Writer:
         store = self._ready()
         with self._wake:
             changes = self._writing.changes()
+            replicate = self._replicate
             if self._afresh:
                 changes = (*changes, self._newest.change())
+        if replicate is not None:
+            store.replicate(replicate)
         store.commit_all(changes, now=now().wall)
         self._afresh = False
 
@@ -327,6 +342,12 @@ class Writer:
             return look(self._path, host=self._host)
         except StoreError:  # `trouble` tells already why the store cannot be opened
             return Memory()
+
+    def _opened(self) -> Sqlite:
+        """For questions that change something: only what can be written now is true."""
+        if self._store is None or self._trouble:
+            raise StoreError("cannot ask the store: it cannot be written now")
+        return self._store
 
     def _from_file(self, read: Callable[[Sqlite], T], otherwise: T) -> T:
         if self._store is None:

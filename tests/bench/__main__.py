@@ -25,7 +25,7 @@ LIGHT = tuple(part for part in OF_A_FLEET if part != "load")
 """What is measured of fleets smaller than `MAIN`, unless somebody asks for more."""
 
 
-def measured(parts: Collection[str], sizes: Collection[int], count: int) -> Iterator[Figure]:
+def measured(parts: Collection[str], sizes: Collection[int], count: int, supabase: str) -> Iterator[Figure]:
     """Each figure as soon as it is known. No parts, no sizes: the usual ones."""
     once: dict[str, Callable[[], Iterator[Figure]]] = {
         "commands": lambda: commands.measure(COMMANDS, MAIN),
@@ -40,13 +40,13 @@ def measured(parts: Collection[str], sizes: Collection[int], count: int) -> Iter
         usual = OF_A_FLEET if sizes or agents >= MAIN else LIGHT
         chosen = [part for part in OF_A_FLEET if part in (parts or usual)]
         if chosen:
-            yield from _of_a_fleet(agents, chosen, count)
+            yield from _of_a_fleet(agents, chosen, count, supabase)
 
 
-def _of_a_fleet(agents: int, parts: Collection[str], count: int) -> Iterator[Figure]:
+def _of_a_fleet(agents: int, parts: Collection[str], count: int, supabase: str) -> Iterator[Figure]:
     began = time.monotonic()
     _say(f"install {agents} agents")
-    fleet = install(agents)
+    fleet = install(agents, supabase=supabase)
     since = time.monotonic()
     yield Figure("install and start, until all rows are true", agents, "s", (since - began,))
     of: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -83,11 +83,12 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=(*ONCE, *OF_A_FLEET), default=[], metavar="PART")
     parser.add_argument("--agents", action="append", type=int, default=[], metavar="N", help=f"default: {SIZES}")
     parser.add_argument("--kills", type=int, default=KILLS, metavar="N")
+    parser.add_argument("--supabase", default="", metavar="URL", help="copy there meanwhile, or try to")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     figures: list[Figure] = []
     try:
-        figures.extend(measured(options.only, options.agents, options.kills))
+        figures.extend(measured(options.only, options.agents, options.kills, options.supabase))
     finally:  # what is known by then is not lost with a part that fails
         print(json.dumps(as_json(figures, AIMS), indent=1) if options.json else table(figures, AIMS))
 

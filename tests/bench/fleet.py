@@ -66,14 +66,14 @@ class Fleet:
         return [str(self.folder / "agent"), name]
 
 
-def install(agents: int, *, user: bool = False) -> Fleet:
-    """All of them, running."""
+def install(agents: int, *, user: bool = False, supabase: str = "") -> Fleet:
+    """All of them, running. `supabase`: a URL where copies go, or would go."""
     names = tuple(f"{'u' if user else 'a'}{number}" for number in range(agents))
     fleet = Fleet(USER if user else OWNER, names, names[: min(WATCHED, agents // 2)])
     if not fleet.folder.exists():
         QUEUE.write_text(QUEUE_OF_A_HOST)
         _lay_out(fleet)
-    (fleet.folder / "agents.yaml").write_text(_config(fleet))
+    (fleet.folder / "agents.yaml").write_text(_config(fleet) + _copies(fleet, supabase))
     _supervise(fleet, "install", "--start")
     wait_until_running(fleet)
     return fleet
@@ -128,6 +128,13 @@ def _config(fleet: Fleet) -> str:
         watchdog = f", watchdog: {WATCHDOG:g}s" if name in fleet.watched else ""
         lines.append(f"  {name}: {{command: [{fleet.folder}/agent, {name}]{watchdog}}}")
     return "\n".join(lines) + "\n"
+
+
+def _copies(fleet: Fleet, url: str) -> str:
+    if not url:
+        return ""
+    (fleet.folder / "supabase.key").write_text("sb_secret_of_nobody\n")
+    return f"supabase: {{url: '{url}', key: 'file:supabase.key'}}\n"
 
 
 def _supervise(fleet: Fleet, *argv: str) -> None:

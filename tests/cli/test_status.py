@@ -50,6 +50,15 @@ from tests.nouns import NOON, NOW, dead, row, spec, state
 from tests.reconcile.served import INFO, served
 
 CRASHED = row("feed", status=Status.ERROR, reason=Reason.CRASHED, phase=Phase.RESTARTING, message="It exited: code 3.")
+COPIES = {
+    "why": "",
+    "since": None,
+    "behind": 0,
+    "dead": 0,
+    "superseded": False,
+    "conflict": "",
+}
+"""What a reconciler says of a replica that is well."""
 ALL = (row(title="SMA Bot", pid=7), row("sma_slow"), CRASHED)
 
 
@@ -120,6 +129,15 @@ def test_for_programs_there_is_all_that_is_known_and_who_said_it(supervise: Supe
             False,
         ),
         ({"alerts": {"dev": {"failing": False, "last_error": "HTTP 404"}}}, "view 0.4 s old", True),
+        ({"supabase": COPIES}, "view 0.4 s old", True),
+        (
+            {"supabase": {**COPIES, "why": "connection refused", "since": NOON.isoformat(), "behind": 312}},
+            f"; Supabase: behind by 312 rows since {local(NOON)}: connection refused",
+            False,
+        ),
+        ({"supabase": {**COPIES, "superseded": True}}, ", so this one does not (`supervise doctor`)", False),
+        ({"supabase": {**COPIES, "dead": 1}}, "; Supabase: 1 row refused and set aside (`supervise doctor`)", False),
+        ({"supabase": {**COPIES, "conflict": "web names another"}}, "; Supabase: web names another", False),
         (
             {"processes": {"view_age": 0.5, "unseen": False, "complete": True, "doubts": [7]}},
             "; 1 process may be an agent's, nobody can tell whose (`supervise ps`)",

@@ -90,7 +90,7 @@ alerts:
     )
     config = loaded(tmp_path, text)
     assert config.supabase.key == SecretSource("file", "/etc/supervise/key")
-    assert config.supabase.tables == {"agent_status": "public.agents"}
+    assert config.supabase.tables["agent_status"].table == "public.agents"
     assert config.reconciler.intervals == {"resync": timedelta(minutes=1)}
     assert (config.reconciler.retention.events, config.reconciler.retention.samples) == (timedelta(days=90), None)
     assert config.reconciler.remote_control

@@ -76,6 +76,15 @@ class Following:
         self.platform = platform
 
 
+class Nothing:
+    """A replica that is not configured."""
+
+    state = None
+
+    def info(self) -> None:
+        return None
+
+
 class Desk:
     """What the operations need of a daemon."""
 
@@ -84,6 +93,7 @@ class Desk:
         self.reconciler = self.rig.reconciler
         self.places: Places = self.reconciler.places
         self.writer = Archive()
+        self.replicating = Nothing()
         self.machine = Machine(self.places)
         self.following = Following(self.machine)
         self.pid = 99
@@ -422,6 +432,15 @@ async def test_of_itself_the_reconciler_says_how_fresh_its_view_is_and_what_trou
     assert (said["platform"], said["boot"]) == ("systemd", NOW.boot)
     assert said["message"] == "the store cannot be written: full"
     assert (said["refused_beats"], said["alerts"]) == ({"too many": 2}, {"slack": {"failing": False}})
+    assert said["supabase"] is None
+
+
+@in_a_loop
+async def test_where_nothing_is_copied_there_is_nothing_to_send_again(desk: Desk) -> None:
+    with pytest.raises(SuperviseError, match="no Supabase is configured"):
+        await desk.ask("replica-retry")
+    with pytest.raises(Denied):
+        await desk.ask("replica-retry", STRANGER)
 
 
 @in_a_loop

@@ -20,7 +20,7 @@ from supervise.errors import StoreError
 from supervise.model import EventKind, IntentKind, Past, StatusRow
 from supervise.stores import Change, EventQuery, ItemKind
 from supervise.stores.rows import stamp
-from supervise.stores.sqlite import Sqlite, look
+from supervise.stores.sqlite import NEXT_OF_KIND, Sqlite, look
 from tests.nouns import NOON
 from tests.stores.nouns import HOST, event, host_status, hosts, intent, opened, row, sample, setting
 
@@ -482,15 +482,17 @@ def test_what_waits_outlives_the_process_and_keeps_its_number(tmp_path: Path, re
 def test_the_number_of_a_row_that_waits_is_its_seq(tmp_path: Path, replicated: Sqlite) -> None:
     commit(replicated, row(), events=(event(),))
     commit(replicated, row("ema"))
-    numbers = {item.content.name: item.id for item in replicated.pending(2)}
+    numbers = {item.name: item.id for item in replicated.pending(2)}
     assert dict(by_hand(tmp_path, "select name, seq from agent_status")) == numbers
 
 
 def test_what_waits_goes_with_the_forgotten_and_follows_the_renamed(replicated: Sqlite) -> None:
     commit(replicated, row("a"), row("b"), events=(event("1", "a"),), samples=(sample("a"),))
     commit(replicated, forget=("b",), renamed={"c": "a"})
-    assert [(item.kind, item.content.name) for item in replicated.pending(100)] == [
+    assert [(item.kind, item.name) for item in replicated.pending(100)] == [
         (ItemKind.ROW, "c"),
+        (ItemKind.ROW, "a"),
+        (ItemKind.ROW, "b"),
         (ItemKind.EVENT, "c"),
         (ItemKind.SAMPLE, "c"),
     ]
@@ -504,3 +506,29 @@ def test_what_cannot_be_read_any_more_does_not_hold_the_others_up(tmp_path: Path
     ((kind, id_, why),) = by_hand(tmp_path, "select kind, event, error from dead_letters")
     assert (kind, id_) == ("event", "1")
     assert "party" in why
+
+
+def test_rows_are_found_among_a_million_events_without_a_look_at_them(tmp_path: Path, replicated: Sqlite) -> None:
+    question = NEXT_OF_KIND.replace(":host", "'ares'").replace(":kind", "'row'").replace(":most", "500")
+    ((*_, step),) = by_hand(tmp_path, f"explain query plan {question}")
+    assert step == "SEARCH outbox USING INDEX outbox_in_order (host=? AND kind=?)"
+
+
+def test_a_store_that_keeps_nothing_for_a_replica_any_more_lets_go_of_what_waited(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.replicate(True)
+    commit(store, row(), events=(event(),))
+    store.close()
+    again = opened(tmp_path)
+    commit(again, row("ema"))
+    assert again.depth() == 3
+    again.replicate(False)
+    assert again.depth() == 0
+    again.close()
+
+
+def test_only_rows_that_are_there_are_sent_anew(replicated: Sqlite) -> None:
+    commit(replicated, row(), row("ema"))
+    replicated.acknowledge([one.id for one in replicated.pending(9)])
+    assert replicated.resend(["sma", "nobody"]) == 1
+    assert [one.name for one in replicated.pending(9)] == ["sma"]

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from supervise.clock import now
+from supervise.errors import StoreError
 from supervise.model import EventKind
 from supervise.stores import Change, EventQuery, Memory, database
 from supervise.stores import writer as timing
@@ -154,10 +155,37 @@ async def test_old_events_go_and_a_replica_gets_what_waits_for_it(tmp_path: Path
     async with started(tmp_path, replicate=True) as writer:
         await writer.commit(Change(rows={"sma": row()}, events=(event("old"), event("new", minutes=5))))
         assert await writer.prune(events_before=NOON + timedelta(minutes=1), samples_before=NOON) == 1
-        items = await writer.pending(10)
+        items = await asyncio.to_thread(writer.consult, lambda store: store.pending(10))
         assert [item.content for item in items] == [row(), event("new", minutes=5)]
-        await writer.acknowledge([item.id for item in items])
-        assert await writer.pending(10) == ()
+        await asyncio.to_thread(writer.consult, lambda store: store.acknowledge([item.id for item in items]))
+        assert await writer.outbox_depth() == 0
+
+
+@in_a_loop
+async def test_from_when_on_something_is_kept_for_a_replica_can_change(tmp_path: Path) -> None:
+    async with started(tmp_path) as writer:
+        await writer.commit(Change(events=(event("1"),)))
+        writer.replicate(True)
+        await writer.commit(Change(events=(event("2"),)))
+        assert await writer.outbox_depth() == 1
+    async with started(tmp_path) as writer:
+        await writer.commit(Change(events=(event("3"),)))
+        assert await writer.outbox_depth() == 2
+        writer.replicate(False)
+        await writer.commit(Change(events=(event("4"),)))
+        assert await writer.outbox_depth() == 0
+
+
+@in_a_loop
+async def test_who_asks_from_another_thread_hears_why_there_is_no_answer(tmp_path: Path) -> None:
+    async with started(tmp_path) as writer:
+        await writer.commit(Change())
+        with locked(tmp_path):
+            await writer.commit(Change(events=(event("1"),)))
+            with pytest.raises(StoreError, match="cannot be written"):
+                await asyncio.to_thread(writer.consult, lambda store: store.depth())
+    with pytest.raises(StoreError, match="closed"):
+        writer.consult(lambda store: store.depth())
 
 
 # --- A disk that takes nothing ----------------------------------------------------------------------------------------

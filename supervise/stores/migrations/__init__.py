@@ -1,7 +1,7 @@
 """The steps that make a store's tables, each once and whole: SQL files numbered over all folders of this package.
 
-`core` runs on every database, `local` only on the reconciler's own. A file that was released is never changed: what it
-made stands in databases that remember its checksum.
+`core` runs on every database, `local` only on the reconciler's own, `postgres` and `compat` only on a shared one. A
+file that was released is never changed: what it made stands in databases that remember its checksum.
 """
 
 from __future__ import annotations
@@ -16,14 +16,21 @@ from supervise.errors import StoreError
 
 LOCAL = ("core", "local")
 """The folders whose files make the local store."""
+SHARED = ("core", "postgres", "compat")
+"""The folders whose files make the database that all hosts share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
     number: int
     name: str
-    statements: tuple[str, ...]
+    text: str
     checksum: str
+
+    @property
+    def statements(self) -> tuple[str, ...]:
+        """One by one, as SQLite wants them; raises ValueError where the last one does not end."""
+        return tuple(_statements(self.text))
 
 
 def migrations(folders: Sequence[str] = LOCAL) -> tuple[Migration, ...]:
@@ -39,7 +46,7 @@ def migrations(folders: Sequence[str] = LOCAL) -> tuple[Migration, ...]:
 
 def migration(name: str, text: str) -> Migration:
     number = int(name.partition("_")[0])
-    return Migration(number, name, tuple(_statements(text)), hashlib.sha256(text.encode()).hexdigest())
+    return Migration(number, name, text, hashlib.sha256(text.encode()).hexdigest())
 
 
 def missing(shipped: Sequence[Migration], applied: Mapping[int, str]) -> tuple[Migration, ...]:

@@ -1,9 +1,10 @@
 -- What is said of agents, and what happened to them. Runs unchanged on SQLite and on PostgreSQL.
 -- Times are ISO-8601 in UTC with microseconds, written by the client: SQLite keeps and orders them as text.
 -- The words of a column are spelt out with `or`: SQLite makes a table of every list after `in`, for every row it writes.
+-- `agent_status` may be there: one that was made by hand is given its columns before (compat/0000_by_hand.sql).
 -- There is no index on what changes with every pass (status, health, last_heartbeat): it would make each update dear.
 
-create table agent_status (
+create table if not exists agent_status (
   host text not null check (length(host) <= 255),
   name text not null check (length(name) between 1 and 80),
   agent_name text not null unique check (length(agent_name) between 1 and 500),
@@ -147,6 +148,8 @@ create table outbox (
   event text check (length(event) between 1 and 128)
 );
 create index outbox_by_name on outbox (host, name, kind);
+-- Rows are few, and events may wait by the million: neither is looked for among the other.
+create index outbox_in_order on outbox (host, kind, id);
 
 -- What could not be sent and never will be, and why.
 create table dead_letters (
