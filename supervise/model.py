@@ -897,6 +897,8 @@ class HostFacts:
     """Whether somebody asks the agents' probes."""
     forgets: bool = False
     """Whether what is decided now cannot be written down."""
+    blind: bool = False
+    """Whether processes cannot be seen, so that what was found of them counts no more."""
 
 
 @dataclass(frozen=True, slots=True)

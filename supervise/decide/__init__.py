@@ -100,6 +100,8 @@ BESIDE_ITS_STATE = frozenset(
     }
 )
 """What is true of one that runs, and was not so yet when its manager last changed its state."""
+BY_LOOK = frozenset({Reason.HIDDEN_PROCESS, Reason.DUPLICATE_PROCESS, Reason.ORPHAN_PROCESS})
+"""What only a look at processes tells."""
 TRIED_AGAIN = (Reason.QUARANTINED, Reason.NOT_RUNNING)
 """Where people are told when."""
 NOTHING_SEEN = Observation()
@@ -183,7 +185,8 @@ def _agent(
     case = Case(
         spec, seen, now, world.holds.get(name), past, world.intents.get(name), world.host, name in world.settled
     )
-    unit, verdict = case.unit, judge(case)
+    unit = case.unit
+    verdict = _as_last_seen(case, last) or judge(case)
     same = last is not None and last.observed_reason is verdict.reason and last.observed_status is verdict.status
     seen_since = past.seen_since if same and past.seen_since is not None else now.monotonic
     if seen_since != past.seen_since:
@@ -191,7 +194,7 @@ def _agent(
     if unit and verdict.reason is DEPENDENCY_STOPPED and not case.past.stopped_with:
         case = _stopped_with_another(case, unit, world)
         verdict = judge(case)
-    if unit and verdict.reason is STOPPED and case.past.put_down != unit.incarnation:
+    if unit and verdict.reason is STOPPED and case.past.put_down != unit.incarnation and stop_intent(case, unit):
         case = replace(case, past=replace(case.past, put_down=unit.incarnation))
     curable = verdict.reason in REMEDIES and not _is_spared(verdict, case, shared, cut)
     todo = remedy(verdict, case, unit) if unit and curable else None
@@ -199,6 +202,16 @@ def _agent(
     events = () if row is last else _events(last, row, case, unit)
     wake = _wake(case, unit, row, todo.wake_at if todo else None)
     return _Decided(row, events, todo.action if todo else None, wake)
+
+
+def _as_last_seen(case: Case, last: StatusRow | None) -> Verdict | None:
+    """What a look at processes had found, while nobody has looked again: after a start of ours, for a moment."""
+    if last is None or last.observed_reason not in BY_LOOK or case.host.blind or case.hold:
+        return None
+    looked = case.seen.inside if last.observed_reason is Reason.ORPHAN_PROCESS else case.seen.outside
+    if looked is not None or case.unit is None or last.boot != case.now.boot or not _goes_on(last, case.unit):
+        return None
+    return Verdict(last.observed_status, last.observed_reason, last.message)
 
 
 def _stopped_with_another(case: Case, unit: UnitState, world: World) -> Case:

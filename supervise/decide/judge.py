@@ -281,8 +281,8 @@ def _stopped(case: Case, unit: UnitState) -> Verdict | None:
         return Verdict(Status.STOPPED, Reason.STOPPED_BY_OPERATOR, text)
     if unit.by_request and not case.past.quarantined:
         return Verdict(Status.STOPPED, Reason.STOPPED_BY_OPERATOR, f"Somebody stopped it{_and_how(unit)}.")
-    was_put_down = unit.incarnation is not None and case.past.put_down == unit.incarnation
-    if was_put_down and not unit.gave_up:  # and now somebody wants it up again, which has not been refused
+    out_of_service = unit.gave_up or case.past.quarantined
+    if not out_of_service and unit.incarnation is not None and case.past.put_down == unit.incarnation:
         return Verdict(Status.STOPPED, Reason.STOPPED_BY_OPERATOR, f"It was stopped{_and_how(unit)}.")
     return None
 

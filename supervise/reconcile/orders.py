@@ -296,7 +296,7 @@ def _troubles(daemon: Daemon) -> list[str]:
     return [
         *reconciler.disk.damaged.values(),
         *(["the service manager cannot be asked"] if reconciler.facts.unseen_since is not None else []),
-        *(["processes cannot be seen"] if reconciler.blind else []),
+        *(["processes cannot be seen"] if reconciler.facts.blind else []),
     ]
 
 
@@ -435,7 +435,7 @@ def _processes(reconciler: Reconciler, now: Instant) -> dict[str, Any]:
     at = found.at if found else None
     return {
         "view_age": None if at is None else (now.monotonic - at).total_seconds(),
-        "unseen": reconciler.blind,
+        "unseen": reconciler.facts.blind,
         "complete": found.complete if found else None,
         "doubts": [doubt.process.id.pid for doubt in found.doubts] if found else [],
     }

@@ -124,8 +124,6 @@ class Reconciler:
         """Processes of which nobody can tell whose they are, and whether that was told."""
         self._unlooked: set[str] = set()
         """Who may have been started since it was last looked at what all would be started with."""
-        self.blind = False
-        """Whether processes cannot be seen any more."""
         self._commit = commit
         self._start = start
 
@@ -187,7 +185,7 @@ class Reconciler:
         for name in names:
             self._observe(name)
         self._tell_of_doubts(found.doubts if found else ())
-        if (found is None) is not self.blind:
+        if (found is None) is not self.facts.blind:
             self._tell_of_sight(found)
         return names
 
@@ -543,8 +541,8 @@ class Reconciler:
             self.tell(*(doubt_event(doubt, now=now) for doubt in new))
 
     def _tell_of_sight(self, found: Findings | None) -> None:
-        self.blind = found is None
-        if self.blind:
+        self.facts = replace(self.facts, blind=found is None)
+        if self.facts.blind:
             text = "Processes cannot be seen: hidden ones go unnoticed, and we start nothing."
             self.tell(told_of_host("ProcessesUnseen", text, now=self.clock()))
         else:

@@ -37,6 +37,10 @@ DEATHS = frozenset(
 STOPS = frozenset({"StoppedByOperator", "Held"})
 """What a death may be told as too, in the midst of a stop."""
 
+STARTED = """said=$({} 2>&1) && exit
+case $said in *"left processes behind"*) supervise start {{name}} --replace ;; *) echo "$said" >&2; exit 1 ;; esac"""
+"""As a person does who is told that processes are left: ends those and starts anew; but no copy by hand."""
+
 Do = Callable[[Hands, Member, float], str]
 """Does it, for so many seconds; gives why nothing came of it."""
 
@@ -140,13 +144,13 @@ _ALL = (
         "supervise_stop",
         6,
         told("supervise stop {name}"),
-        told("supervise start {name}"),
+        told(STARTED.format("supervise start {name}")),
     ),
     _stop(
         "hold",
         6,
         told("supervise hold {name} --reason chaos"),
-        told("supervise release {name} --start"),
+        told(STARTED.format("supervise release {name} --start")),
     ),
     Fault(
         "edit",

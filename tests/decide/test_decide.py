@@ -442,6 +442,49 @@ def test_what_a_person_has_put_down_did_not_crash_only_since_it_is_wanted_again(
     assert host.row().reason is Reason.CRASHED
 
 
+def test_what_seemed_to_be_stopped_in_passing_was_not_put_down_by_a_person() -> None:
+    looping = spec(restart=Restart(loop=Rate(1, minutes(1))), quarantine=Quarantine())
+    host = running(looping)
+    passing = dead(phase=Phase.INACTIVE, by_request=True, at=after(seconds(1)))
+    host.sees(passing, at=after(seconds(1)))
+    assert host.row().reason is Reason.STOPPED_BY_OPERATOR
+    decision = host.sees(dead(phase=Phase.RESTARTING, at=after(seconds(1))), at=after(seconds(1)))
+    assert kinds(decision) == [("sma", ActionKind.STOP)]
+    host.sees(dead(phase=Phase.INACTIVE, by_request=True, at=after(seconds(1))), at=after(seconds(2)))
+    assert host.row().reason is Reason.QUARANTINED
+
+
+@pytest.mark.parametrize(
+    ("phase", "seen", "reason"),
+    [
+        (Phase.INACTIVE, {"inside": frozenset({ProcessId(12, 1)})}, Reason.ORPHAN_PROCESS),
+        (Phase.INACTIVE, {"outside": (copy(),)}, Reason.HIDDEN_PROCESS),
+        (Phase.ACTIVE, {"outside": (copy(),)}, Reason.DUPLICATE_PROCESS),
+    ],
+)
+def test_what_a_look_at_processes_had_found_stands_until_the_next_look(
+    phase: Phase, seen: dict[str, Any], reason: Reason
+) -> None:
+    host = running()
+    unit = alive() if phase is Phase.ACTIVE else dead(phase=phase, by_request=True)
+    host.sees(Observation(unit, **{"inside": frozenset(), "outside": (), **seen}))
+    found = host.row()
+    assert found.reason is reason
+    assert not host.sees(Observation(unit)).events
+    assert host.row().message == found.message
+    if reason is Reason.ORPHAN_PROCESS:  # others were looked at; of this one what was seen is too old
+        assert not host.sees(Observation(unit, None, ())).events
+    host.learns(host=replace(host.world.host, blind=True))
+    host.sees(Observation(unit))
+    assert host.row().reason is not reason  # nobody can look any more
+    host.learns(host=replace(host.world.host, blind=False))
+    host.sees(Observation(dead(phase=Phase.FAILED, at=after(seconds(1)))), at=after(seconds(1)))
+    assert host.row().reason is Reason.CRASHED  # something else has happened since
+    host.sees(Observation(unit, **{"inside": frozenset(), "outside": (), **seen}))
+    host.sees(Observation(unit, frozenset(), ()))
+    assert host.row().reason in (Reason.AS_WANTED, Reason.STOPPED_BY_OPERATOR)
+
+
 def test_a_start_that_its_manager_refuses_after_a_stop_leaves_it_given_up() -> None:
     host = running()
     host.learns(intents={"sma": Intent(IntentKind.STOP, "sma", "ada", NOON, NOW.boot, after(seconds(1)).monotonic)})

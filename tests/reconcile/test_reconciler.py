@@ -669,16 +669,16 @@ async def test_who_cannot_be_seen_any_more_is_judged_by_the_unit_alone_and_that_
     rig = Rig(tmp_path, spec())
     rig.see(alive())
     seen(rig, None)
-    assert rig.reconciler.blind, "from the start"
+    assert rig.reconciler.facts.blind, "from the start"
     seen(rig, replace(LATER, outside={"sma": (copy(),)}), "sma")
     assert reason(rig) is Reason.DUPLICATE_PROCESS
     rig.take()
     for _ in range(2):
         seen(rig, None)
     assert reason(rig) is Reason.AS_WANTED
-    assert rig.reconciler.blind
+    assert rig.reconciler.facts.blind
     seen(rig, LATER)
-    assert not rig.reconciler.blind
+    assert not rig.reconciler.facts.blind
     assert [one.reason for one in rig.events if not one.name] == ["ProcessesUnseen", "ProcessesSeen"]
 
 

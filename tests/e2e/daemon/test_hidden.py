@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.daemon.asking import events, rows
-from tests.e2e.daemon.machine import FOLDER, OWNER, install, pids, shown
+from tests.e2e.daemon.asking import ask, events, rows
+from tests.e2e.daemon.machine import FOLDER, OWNER, RECONCILER, install, pids, shown
 from tests.lab import Lab, eventually
 
 pytestmark = pytest.mark.lab
@@ -157,6 +157,10 @@ def test_what_a_unit_leaves_behind_is_an_orphan(host: Lab, name: str, ended: boo
         told = comes_to(host, name, "OrphanProcess")
         left = host.run("cat", f"{group}/cgroup.procs").stdout.split()
         assert f"PID {left[0]}" in told["message"]
+        before = [one["id"] for one in events(host, name)]
+        host.run("systemctl", "restart", RECONCILER)
+        eventually(lambda: (ask(host, "info")["processes"]["view_age"] or 9) < 1, "a look at processes", timeout=5)
+        assert [one["id"] for one in events(host, name)] == before  # who begins anew takes back nothing
         refused = host.supervise("start", name, check=False)
         assert f"left processes behind: PID {left[0]}" in refused.stdout + refused.stderr
         host.supervise("start", name, "--replace")
