@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from os.path import isfile  # of what may not be looked at it says no, where a Path raises
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,7 @@ class Replicating:
         self._settings = settings
         self._locks: dict[str, dict[str, Any]] = {}
         self._wanted: Wanted | None = None
+        self._looked = False
         self._thread: Worker | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -125,8 +127,9 @@ class Replicating:
 
     async def _look(self) -> None:
         wanted = self._found()
-        if wanted == self._wanted and (wanted is None) == (self._thread is None):
+        if self._looked and wanted == self._wanted and (wanted is None) == (self._thread is None):
             return
+        self._looked = True
         if wanted and not await asyncio.to_thread(_is_configured, wanted):
             wanted = None
         before, self._wanted = self._thread, wanted
@@ -309,8 +312,8 @@ class Worker:
 def _may_be_set(where: Where) -> bool:
     """Whether anything besides the manifest could say where Supabase is: a look that costs nothing."""
     if where.scope is Scope.SYSTEM:
-        return where.settings.is_file()
-    return bool(where.environ.get(URL)) or any((folder / ".env").is_file() for folder in where.folders)
+        return isfile(where.settings)
+    return bool(where.environ.get(URL)) or any(isfile(folder / ".env") for folder in where.folders)
 
 
 def _is_configured(wanted: Wanted) -> bool:

@@ -36,9 +36,11 @@ def connected(url: str) -> Iterator[Connection]:
     except ImportError as error:
         raise UsageError("this needs psycopg: pip install 'supervise-agents[postgres]'") from error
     try:
-        conninfo_to_dict(url)
+        said = conninfo_to_dict(url)
     except psycopg.ProgrammingError:  # its words would show the password
         raise UsageError("SUPABASE_DB_URL is no URL of a database: postgresql://USER:PASSWORD@HOST:PORT/NAME") from None
+    if "@" in str(said.get("host", "")) or not str(said.get("port") or "0").replace(",", "").isdigit():
+        raise UsageError("SUPABASE_DB_URL cannot be read: of @ : / in its password write %40 %3A %2F")
     try:
         with psycopg.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=PATIENCE) as db:
             yield db

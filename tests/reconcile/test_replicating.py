@@ -161,6 +161,31 @@ async def test_events_of_before_it_was_looked_for_are_kept_where_it_was_there_be
 
 
 @in_a_loop
+async def test_nothing_is_kept_any_more_where_it_was_taken_back_while_no_daemon_ran(
+    places: Places, there: There
+) -> None:
+    async with running(places, installed()) as daemon:
+        await until(lambda: there.epoch)
+        there.failing = Fault(Kind.AWAY, "connection refused")
+        daemon.reconciler.tell(event("waits"))
+    async with running(places, installed(None)) as daemon:
+        await asyncio.sleep(0.1)
+        await commit(daemon)
+        assert await daemon.writer.outbox_depth() == 0
+
+
+@in_a_loop
+async def test_a_project_folder_that_is_closed_to_us_ends_nothing(places: Places, there: There) -> None:
+    disk = installed(None)
+    (manifest,) = disk.manifests
+    closed = places.state / ("long" * 100) / "agents.yaml"  # here a Path raises, also for root
+    disk = replace(disk, manifests=(replace(manifest, source=closed),))
+    async with running(replace(places, scope=Scope.USER), disk) as daemon:
+        await asyncio.sleep(0.1)
+        assert daemon.replicating.troubles() == []
+
+
+@in_a_loop
 async def test_what_waits_for_too_long_is_not_sent_any_more(places: Places, there: There) -> None:
     there.failing = Fault(Kind.AWAY, "connection refused")
     async with running(places, installed()) as daemon:

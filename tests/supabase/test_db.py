@@ -160,6 +160,8 @@ def test_without_a_url_it_says_how_to_give_one(supervise: Supervise, monkeypatch
         f"postgresql://postgres:{PASSWORD}@127.0.0.1:1/postgres",
         f"postgresql://postgres:{PASSWORD}@nowhere.invalid/postgres",
         f"postgresql://postgres:{PASSWORD}@host:port/postgres",
+        f"postgresql://postgres:x@{PASSWORD}@127.0.0.1:1/postgres",
+        f"postgresql://postgres:x/{PASSWORD}@127.0.0.1:1/postgres",
         f"postgresql://postgres:{PASSWORD}@/postgres?host=/nowhere",
         f"{PASSWORD} is no URL",
         f"https://{PASSWORD}.supabase.co",

@@ -216,7 +216,9 @@ def _unit(spec: AgentSpec, places: Places) -> Iterator[Directive]:
     yield _manager("Unit", "PartOf", "supervise.target", "stops with all agents")
     yield from _order(spec)
     yield _not_held(spec, places)
-    if not spec.schedule:
+    if spec.schedule:
+        yield _manager("Unit", "StartLimitIntervalSec", "0", "its timer, or a person, may start it however often")
+    else:
         yield _manager("Unit", "StartLimitIntervalSec", span(spec.restart.window), "the window of restart.burst")
         yield _manager(
             "Unit", "StartLimitBurst", str(spec.restart.burst), "so many starts in it, then systemd gives up"

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from os.path import isfile  # of what may not be looked at it says no, where a Path raises
 from pathlib import Path
 
 from supervise.errors import SuperviseError
@@ -70,6 +71,8 @@ def access(target: SupabaseTarget | None, where: Where) -> Access | None:
     key = _kept(target.key_file) if target and target.key_file else _credential(where.environ) or _first(found)
     if not key:
         raise SuperviseError(f"cannot copy to Supabase: there is no key for it; {_advice(where)}")
+    if not key.isascii():
+        raise SuperviseError("cannot copy to Supabase: its key has characters that none has, such as curly quotes")
     publishable = (target.publishable_key if target else None) or found.get(PUBLISHABLE)
     return Access(url, publishable if publishable and _is_hosts(key) else key, key)
 
@@ -122,7 +125,7 @@ def _first(found: Mapping[str, str]) -> str | None:
 def _credential(environ: Mapping[str, str]) -> str | None:
     folder = environ.get("CREDENTIALS_DIRECTORY")
     files = (Path(folder, name) for name in KEYS) if folder else ()
-    return next((_kept(file) for file in files if file.is_file()), None)
+    return next((_kept(file) for file in files if isfile(file)), None)
 
 
 def _kept(file: Path) -> str:
@@ -146,7 +149,7 @@ def _of_root(file: Path) -> str:
 
 
 def _text(file: Path) -> str:
-    return _read(file) if file.is_file() else ""
+    return _read(file) if isfile(file) else ""
 
 
 def _read(file: Path) -> str:

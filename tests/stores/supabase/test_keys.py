@@ -46,6 +46,23 @@ def test_where_nothing_is_configured_there_is_none() -> None:
     assert access(None, user(SUPABASE_SECRET_KEY=SECRET)) is None
 
 
+def test_a_folder_that_is_closed_to_us_says_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "a_file"
+    file.touch()
+    closed = tmp_path / ("long" * 100)  # here a Path raises, also for root
+    assert access(None, Where(Scope.USER, {}, (closed, file))) is None
+
+
+def test_a_key_with_curly_quotes_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    for target, where in (
+        (SupabaseTarget(URL, kept(tmp_path, "“sb_secret_x”")), user()),
+        (None, user(SUPABASE_URL=URL, SUPABASE_KEY="“sb_secret_x”")),
+    ):
+        with pytest.raises(SuperviseError, match="curly quotes") as refused:
+            access(target, where)
+        assert "sb_secret" not in str(refused.value)
+
+
 def test_the_file_of_the_manifest_comes_before_the_environment(tmp_path: Path) -> None:
     target = SupabaseTarget(URL, kept(tmp_path, f"{SECRET}\n"))
     made = found(target, user(SUPABASE_URL="https://other", SUPABASE_SECRET_KEY="other"))
