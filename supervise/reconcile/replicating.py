@@ -10,7 +10,6 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from os.path import isfile  # of what may not be looked at it says no, where a Path raises
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from supervise.decide.events import told_of_host
 from supervise.errors import SuperviseError
 from supervise.model import Lock, Scope, SupabaseTarget
 from supervise.stores import Change
-from supervise.stores.supabase.keys import SETTINGS, URL, Where, access, settings
+from supervise.stores.supabase.keys import SETTINGS, URL, Where, access, is_file, settings
 
 if TYPE_CHECKING:
     from supervise.reconcile.daemon import Daemon
@@ -312,8 +311,8 @@ class Worker:
 def _may_be_set(where: Where) -> bool:
     """Whether anything besides the manifest could say where Supabase is: a look that costs nothing."""
     if where.scope is Scope.SYSTEM:
-        return isfile(where.settings)
-    return bool(where.environ.get(URL)) or any(isfile(folder / ".env") for folder in where.folders)
+        return is_file(where.settings)
+    return bool(where.environ.get(URL)) or any(is_file(folder / ".env") for folder in where.folders)
 
 
 def _is_configured(wanted: Wanted) -> bool:

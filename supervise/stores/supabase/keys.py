@@ -12,7 +12,6 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from os.path import isfile  # of what may not be looked at it says no, where a Path raises
 from pathlib import Path
 
 from supervise.errors import SuperviseError
@@ -88,6 +87,14 @@ def settings(where: Where) -> Mapping[str, str]:
     return found
 
 
+def is_file(path: Path) -> bool:
+    """No, too, of what may not be looked at."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def pairs(text: str) -> dict[str, str]:
     """`NAME=value` lines of ours; quotes and `export` are taken off."""
     found = {}
@@ -125,7 +132,7 @@ def _first(found: Mapping[str, str]) -> str | None:
 def _credential(environ: Mapping[str, str]) -> str | None:
     folder = environ.get("CREDENTIALS_DIRECTORY")
     files = (Path(folder, name) for name in KEYS) if folder else ()
-    return next((_kept(file) for file in files if isfile(file)), None)
+    return next((_kept(file) for file in files if is_file(file)), None)
 
 
 def _kept(file: Path) -> str:
@@ -149,7 +156,7 @@ def _of_root(file: Path) -> str:
 
 
 def _text(file: Path) -> str:
-    return _read(file) if isfile(file) else ""
+    return _read(file) if is_file(file) else ""
 
 
 def _read(file: Path) -> str:
