@@ -71,10 +71,9 @@ def status(url_file: Path | None, as_json: bool) -> None:
     from supervise.errors import ExitCode
     from supervise.stores import postgres
     from supervise.stores.ledger import steps
-    from supervise.stores.migrations import missing
 
     with shared_database(url_file) as db:
-        todo = missing(steps(), postgres.applied(db))
+        todo = postgres.todo(db)
         sweeps = postgres.sweeps_itself(db)
     if as_json:
         print_json([{"step": one.name, "done": one not in todo} for one in steps()])

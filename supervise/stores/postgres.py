@@ -43,6 +43,7 @@ def connected(url: str) -> Iterator[Connection]:
         raise UsageError("SUPABASE_DB_URL cannot be read: of @ : / in its password write %40 %3A %2F")
     try:
         with psycopg.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=PATIENCE) as db:
+            db.prepare_threshold = None  # a pooler may send the next statement to a session that has prepared nothing
             yield db
     except psycopg.Error as error:
         raise StoreError(f"cannot work with the database: {_words(error)}") from error
@@ -56,19 +57,58 @@ def applied(db: Connection) -> Mapping[int, str]:
     return {one["number"]: one["checksum"] for one in found}
 
 
-def migrate(db: Connection, tell: Callable[[Migration], None], notice: Callable[[str], None]) -> None:
-    """Run what is missing, a transaction for each step; `tell` hears of each, `notice` what the database remarks."""
-    db.add_notice_handler(lambda said: notice(said.message_primary or "") if said.severity == "WARNING" else None)
-    db.execute("select pg_advisory_lock(%s)", (OTHERS,))
-    db.execute("select set_config('lock_timeout', %s, false)", (WAIT,))
+def todo(db: Connection) -> tuple[Migration, ...]:
+    """The steps that it has not run. Raises StoreError where it is of a newer version, or was made by other steps."""
     try:
-        for step in missing(steps(), applied(db)):
-            with db.transaction():
-                db.execute(recorded(step).encode())
-            tell(step)
-        db.execute("select supervise.schedule_sweep()")
-    finally:
-        db.execute("select pg_advisory_unlock(%s)", (OTHERS,))
+        return missing(steps(), applied(db))
+    except StoreError as error:
+        raise StoreError(f"cannot work with the database: {error}") from error
+
+
+def migrate(db: Connection, tell: Callable[[Migration], None], notice: Callable[[str], None]) -> None:
+    """Run what is missing, a transaction for each step; `tell` hears of each, `notice` what the database remarks.
+
+    Raises StoreError, also where somebody else migrates and does not come to an end.
+    """
+    db.add_notice_handler(lambda said: notice(said.message_primary or "") if said.severity == "WARNING" else None)
+    while step := _first_missing_run(db):
+        tell(step)
+
+
+def _first_missing_run(db: Connection) -> Migration | None:
+    with _nobody_else(db):
+        step = next(iter(todo(db)), None)
+        if step is None:
+            db.execute("select supervise.schedule_sweep()")
+        else:
+            _run(db, step)
+    return step
+
+
+def _run(db: Connection, step: Migration) -> None:
+    import psycopg
+
+    try:
+        db.execute(recorded(step).encode())
+    except psycopg.OperationalError:  # no fault of the step
+        raise
+    except psycopg.Error as error:
+        raise StoreError(f"cannot run step {step.name}, nothing of it is left: {_said(error)}") from error
+
+
+@contextmanager
+def _nobody_else(db: Connection) -> Iterator[None]:
+    """A transaction in which nobody else migrates. All that it sets ends with it: behind a pooler the next one may run
+    in another session."""
+    from psycopg.errors import LockNotAvailable
+
+    with db.transaction():
+        db.execute("select set_config('lock_timeout', %s, true)", (WAIT,))
+        try:
+            db.execute("select pg_advisory_xact_lock(%s)", (OTHERS,))
+        except LockNotAvailable as error:
+            raise StoreError("somebody else migrates this database: wait for them, then run it again") from error
+        yield
 
 
 def sweeps_itself(db: Connection) -> bool:
@@ -79,4 +119,14 @@ def sweeps_itself(db: Connection) -> bool:
 
 
 def _words(error: psycopg.Error) -> str:
+    from psycopg import errors
+
+    if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn | errors.UndefinedFunction):
+        return f"its tables are not those of this version: run `supervise db migrate` ({_said(error)})"
+    if isinstance(error, errors.LockNotAvailable):
+        return "somebody else holds its tables: wait for them, then run it again"
+    return _said(error)
+
+
+def _said(error: psycopg.Error) -> str:
     return error.diag.message_primary or " ".join(str(error).split())

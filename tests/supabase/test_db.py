@@ -54,6 +54,9 @@ def tables(db: Connection) -> list[str]:
 def test_a_fresh_project_gets_all_steps_once(supervise: Supervise, fresh: Connection) -> None:
     before = supervise("db", "status")
     assert (before.code, before.out.count("missing)")) == (ExitCode.FAILED, len(ledger.steps()))
+    for words in (("hosts",), ("db", "prune")):
+        answer = supervise(*words)
+        assert (answer.code, "run `supervise db migrate`" in answer.err) == (ExitCode.FAILED, True)
     first = supervise("db", "migrate")
     assert (first.code, first.out.count("✓"), first.err) == (ExitCode.OK, len(ledger.steps()), "")
     there = tables(fresh)
@@ -84,7 +87,7 @@ def test_a_step_that_fails_leaves_nothing_of_itself(
     monkeypatch.setattr(postgres, "steps", lambda: (*ledger.steps(), broken))
     answer = supervise("db", "migrate")
     assert answer.code == ExitCode.FAILED
-    assert answer.err == "supervise: cannot work with the database: division by zero\n"
+    assert answer.err == "supervise: cannot run step 0099_broken.sql, nothing of it is left: division by zero\n"
     assert "half" not in tables(fresh)
     monkeypatch.undo()
     assert set(postgres.applied(fresh)) == {step.number for step in ledger.steps()}
@@ -97,7 +100,27 @@ def test_steps_that_are_not_those_that_ran_are_refused(supervise: Supervise, fre
     assert answer.code == ExitCode.FAILED
     assert "its checksum differs" in answer.err
     fresh.execute("insert into supervise_migrations (number, name, checksum) values (99, 'later', 'x')")
-    assert "newer version of supervise" in supervise("db", "status").err
+    assert "cannot work with the database: it was written by a newer version of" in supervise("db", "status").err
+
+
+def test_whoever_migrates_while_somebody_else_does_is_told_so(
+    supervise: Supervise, fresh: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "WAIT", "100ms")
+    fresh.execute("select pg_advisory_lock(%s)", (postgres.OTHERS,))
+    answer = supervise("db", "migrate")
+    assert (answer.code, answer.out) == (ExitCode.FAILED, "")
+    assert answer.err == "supervise: somebody else migrates this database: wait for them, then run it again\n"
+
+
+def test_migrating_leaves_nothing_in_the_session_which_a_pooler_gives_to_somebody_else(
+    stack: Stack, fresh: Connection
+) -> None:
+    with postgres.connected(stack.database.url(fresh.info.dbname)) as db:
+        postgres.migrate(db, tell=lambda step: None, notice=print)
+        assert db.execute("select current_setting('lock_timeout') as wait").fetchone() == {"wait": "0"}
+        assert db.execute("select from pg_locks where locktype = 'advisory'").fetchall() == []
+        assert db.execute("select from pg_prepared_statements").fetchall() == []
 
 
 def test_what_a_fresh_table_shows_between_two_steps_is_nothing(fresh: Connection) -> None:
