@@ -59,6 +59,8 @@ SETTLE = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(hours=1)
 STOP_BEGINS, STOP_PAUSE = 20, timedelta(milliseconds=10)
 """How often, and after which pause each, it is asked whether a stop has begun."""
+DEATH_LOOKS, DEATH_PAUSE = 10, timedelta(milliseconds=100)
+"""How often, and after which pause each, it is looked again whether what was killed is gone."""
 KILLED = "at once (`force-stop`)"
 
 T = TypeVar("T")
@@ -244,11 +246,21 @@ class Manager:
         ]
         results = await _counted(work, count)
         if kill:
-            seen = await self._look()
+            seen = await self._look_for_the_killed(results)
             results = [_left(result, seen) for result in results]  # also what even SIGKILL did not end
         for result in results:
             tell(result)
         return results
+
+    async def _look_for_the_killed(self, results: Sequence[Result]) -> Findings:
+        """What lives on. A busy machine takes a moment over a SIGKILL, so what is left is looked for again."""
+        seen = await self._look()
+        for _ in range(DEATH_LOOKS):
+            if not any(_living(one.name, seen) for one in results):
+                break
+            await asyncio.sleep(DEATH_PAUSE.total_seconds())
+            seen = await self._look()
+        return seen
 
     async def restart(
         self,
@@ -551,14 +563,17 @@ def _judged(spec: AgentSpec, result: Result, before: UnitState | None, after: Un
 
 
 def _left(result: Result, seen: Findings) -> Result:
-    left = (*seen.inside.get(result.name, ()), *seen.outside.get(result.name, ()))
-    if left:
+    if left := _living(result.name, seen):
         pids = ", ".join(str(one.id.pid) for one in left)
         return _failed(result.name, f"cannot be killed: PID {pids} {'lives' if len(left) == 1 else 'live'} on")
     if result.ok and (doubts := seen.doubtful(result.name)):
         processes = copies(tuple(doubt.process for doubt in doubts))
         return _failed(result.name, f"{result.text}, but this may be a copy of it: {processes} ({doubts[0].why})")
     return result
+
+
+def _living(name: str, seen: Findings) -> Sequence[Process]:
+    return (*seen.inside.get(name, ()), *seen.outside.get(name, ()))
 
 
 def _patience(spec: AgentSpec) -> timedelta:

@@ -77,6 +77,11 @@ def manager(folder: Path, heard: Heard, found: Findings) -> Manager:
     return Manager(there, [manifest_of(spec(), spec("feed"))], Machine(there), inform=heard, look=look)
 
 
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supervise.manager.DEATH_PAUSE", timedelta())
+
+
 @pytest.mark.parametrize("verb", ["start", "restart"])
 def test_an_order_that_is_refused_is_told_as_that(tmp_path: Path, verb: str) -> None:
     heard = Heard()
@@ -105,12 +110,27 @@ def test_of_a_stop_it_is_told_whether_it_was_a_kill(tmp_path: Path, kill: bool, 
 
 
 @pytest.mark.parametrize("kill", [True, False])
+@pytest.mark.usefixtures("hurried")
 def test_what_a_unit_that_is_down_has_left_behind_is_killed_with_it_and_only_then(tmp_path: Path, kill: bool) -> None:
     verbs = manager(tmp_path, Heard(), Findings(inside={"sma": (copy(4711),)}))
     asyncio.run(verbs.stop(verbs.specs, tell=lambda result: None, kill=kill))
     assert isinstance(verbs.platform, Machine)
     wanted = ["stop agent@sma.service", "kill agent@sma.service"] if kill else []
     assert verbs.platform.orders == wanted
+
+
+@pytest.mark.parametrize(("after", "killed"), [(2, True), (1000, False)], ids=["in a moment", "never"])
+@pytest.mark.usefixtures("hurried")
+def test_what_dies_a_moment_after_its_kill_is_killed(tmp_path: Path, after: int, killed: bool) -> None:
+    verbs = manager(tmp_path, Heard(), NOTHING)
+    looks = iter(range(2000))
+
+    async def dies() -> Findings:
+        return Findings(inside={"sma": (copy(4711),)}) if next(looks) <= after else NOTHING
+
+    verbs._look = dies
+    (result,) = asyncio.run(verbs.stop(verbs.specs[:1], tell=lambda result: None, kill=True))
+    assert (result.ok, "cannot be killed: PID 4711 lives on" in result.text) == (killed, not killed)
 
 
 def test_what_its_last_run_has_left_behind_blocks_a_start(tmp_path: Path) -> None:

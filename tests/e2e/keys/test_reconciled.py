@@ -128,7 +128,7 @@ def test_who_is_given_up_is_tried_again_after_growing_waits(fleet: Fleet) -> Non
     "restart.loop",
     agents="""
   looping:
-    restart: {policy: always, delay: 100ms, burst: 1000, window: 1s, loop: 4 in 1min}
+    restart: {policy: always, delay: 500ms, burst: 1000, window: 1s, loop: 4 in 1min}
     quarantine: {first: 30min}
     command: /usr/bin/python3 probe.py exit=3
 """,
@@ -138,7 +138,7 @@ def test_who_dies_again_and_again_is_taken_out_of_service(fleet: Fleet) -> None:
     assert "taken out of service" in row["message"]
     assert "CrashLooping" in reasons(fleet, "looping", kind="action")
     assert len(fleet.said("looping")) in (4, 5)  # it may have begun once more while it was being stopped
-    assert fleet.show("looping", "ActiveState") == "inactive"
+    assert fleet.show("looping", "ActiveState") in ("inactive", "failed")  # as it was waiting, or ending by itself
 
 
 @shows(
