@@ -279,8 +279,8 @@ class Worker:
         while not self._closing:
             try:
                 wait = self.flusher.tick()
-            except Exception:  # a bug of ours must not end the copies for ever
-                log.exception("the replica has a bug; it goes on")
+            except Exception as error:  # a bug of ours must not end the copies for ever
+                self.flusher.stumbled(error)
                 wait = LOOK
             self._woken.wait(wait)
             self._woken.clear()

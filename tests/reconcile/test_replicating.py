@@ -208,6 +208,11 @@ async def test_its_trouble_is_told_in_words_that_do_not_change_each_second(place
         await commit(daemon)
         await until(lambda: (daemon.replicating.info() or {})["behind"] == 1)
         assert daemon.replicating.troubles() == ["Supabase: connection refused"]
+        there.failing = KeyError("sb_secret_PlantedPlanted")
+        bug = "Supabase: the replica has a bug (KeyError); the reconciler's log says more"
+        await until(lambda: daemon.replicating.troubles() == [bug])
+        there.failing = None
+        await until(lambda: daemon.replicating.troubles() == [])
 
 
 @in_a_loop

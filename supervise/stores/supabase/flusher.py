@@ -172,7 +172,7 @@ class Flusher:
         self._batch = BATCH
         self._failures = 0
         self._retained = False
-        """Whether rows of agents that are no more have gone in this session."""
+        """Whether rows of agents that are no more were taken away, of late and in this session."""
         self._counted = self._corrected = -math.inf
         self._swept = self._pruned = -math.inf
         self._all_sent = 0.0
@@ -191,6 +191,14 @@ class Flusher:
             return self._failed(fault)
         self._succeeded()
         return 0.0 if more else TICK
+
+    def stumbled(self, error: Exception) -> None:
+        """A bug of ours ended a tick. Its text may hold anything, and stays in the log."""
+        why = f"the replica has a bug ({type(error).__name__}); the reconciler's log says more"
+        if why != self.state.why:
+            log.error("cannot copy to Supabase: the replica has a bug; it goes on", exc_info=error)
+        since = self.state.since or now().wall
+        self.state = replace(self.state, why=why, kind=Kind.REFUSED, since=since)
 
     def close(self) -> None:
         calls, self._calls = self._calls, None
@@ -216,6 +224,7 @@ class Flusher:
             if self._clock() - self._all_sent >= EVERYTHING:
                 self._ask(lambda store: store.resend())
                 self._all_sent = self._clock()
+                self._retained = False
         again = self._send_rows(calls)
         if self.state.superseded:
             return False
@@ -266,9 +275,12 @@ class Flusher:
         return again or len(items) >= self._batch
 
     def _retain(self, calls: Calls) -> None:
-        """Rows of agents that are no more go."""
+        """Rows of agents that are no more go. What holds them there, such as somebody's reference, holds up no copy."""
         names = self._ask(lambda store: store.names())
-        calls.call("retain_agents", host=self._host, epoch=self._epoch, names=list(names))
+        try:
+            calls.call("retain_agents", host=self._host, epoch=self._epoch, names=list(names))
+        except Fault as fault:
+            self._let_pass("rows of agents that are no more stay there", fault)
         self._retained = True
 
     def _report(self, calls: Calls, fresh: Mapping[str, OutboxItem], host_row: Json | None) -> Report:

@@ -174,7 +174,7 @@ def test_who_was_forgotten_while_nothing_was_copied_goes_with_the_next_session(t
 def test_what_fails_beside_the_rows_holds_nothing_up_and_is_told_once(
     store: Sqlite, there: There, caplog: pytest.LogCaptureFixture
 ) -> None:
-    there.broken = {"sweep_silent_hosts", "finish_command"}
+    there.broken = {"sweep_silent_hosts", "finish_command", "retain_agents"}
     clock = [0.0]
     one = flusher(store, there, clock=lambda: clock[0])
     one.finished.append(Done(4, True, ""))
@@ -183,7 +183,10 @@ def test_what_fails_beside_the_rows_holds_nothing_up_and_is_told_once(
         commit(store, "sma", events=(event(),))
         assert one.tick() == TICK
     assert (store.depth(), one.state.why, one.finished) == (0, "", [])
-    assert len(caplog.records) == 2
+    commit(store, "sma", forget=("sma",), events=(event("last"),))
+    assert one.tick() == TICK
+    assert (store.depth(), "last" in there.events) == (0, True)
+    assert len(caplog.records) == 3
 
 
 def test_history_that_is_kept_no_longer_goes_a_batch_at_a_time(store: Sqlite, there: There) -> None:

@@ -33,7 +33,7 @@ class There:
     commands: list[dict[str, Any]] = field(default_factory=list)
     finished: list[tuple[int, bool, str]] = field(default_factory=list)
     mirrored: dict[str, dict[str, Any]] = field(default_factory=dict)
-    failing: Fault | None = None
+    failing: Exception | None = None
     unfit: Callable[[Mapping[str, Any]], bool] = lambda item: False
     lost: bool = False
     broken: set[str] = field(default_factory=set)
