@@ -48,6 +48,16 @@ begin
 end $$;
 """
 RECORD = "insert into public.supervise_migrations (number, name, checksum) values ({number}, '{name}', '{checksum}');\n"
+ONCE = """do $once$
+begin
+  if exists (select from public.supervise_migrations where number = {number}) then
+    raise notice 'step {name} has run already';
+    return;
+  end if;
+  execute $step$
+{text}$step$;
+end $once$;
+"""
 
 
 def steps() -> tuple[Migration, ...]:
@@ -56,13 +66,21 @@ def steps() -> tuple[Migration, ...]:
 
 def recorded(step: Migration) -> str:
     """The step, and that it has run; for one transaction."""
-    record = RECORD.format(number=step.number, name=step.name, checksum=step.checksum)
-    return f"{LEDGER}\n{step.text}{CLOSE.format(tables=_quoted(TABLES))}\n{record}"
+    return f"{LEDGER}\n{_recorded(step)}"
 
 
 def script(todo: Iterable[Migration]) -> str:
-    """All of them for an editor or `psql`, each in a transaction of its own."""
-    return "\n".join(f"-- {step.name}\nbegin;\n{recorded(step)}commit;\n" for step in todo)
+    """All of them for an editor or `psql`, each in a transaction of its own, in which one that has run does nothing."""
+    return "\n".join(f"-- {step.name}\nbegin;\n{LEDGER}\n{_once(step)}commit;\n" for step in todo)
+
+
+def _once(step: Migration) -> str:
+    return ONCE.format(number=step.number, name=step.name, text=_recorded(step))
+
+
+def _recorded(step: Migration) -> str:
+    record = RECORD.format(number=step.number, name=step.name, checksum=step.checksum)
+    return f"{step.text}{CLOSE.format(tables=_quoted(TABLES))}\n{record}"
 
 
 def _quoted(words: Iterable[str]) -> str:

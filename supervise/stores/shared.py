@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from supervise.errors import NoSuchAgent, SuperviseError, UsageError
 from supervise.stores.tokens import LONGEST, host_token
+from supervise.text import shown
 
 if TYPE_CHECKING:
     from supervise.stores.postgres import Connection
 
+LONGEST_HOST = 255
 BATCH = 5000
 """Rows that are deleted at a time."""
 OF_HOST = ("agent_status", "agent_events", "agent_samples", "host_status", "supervise_commands", "supervise_host_keys")
@@ -59,6 +61,8 @@ def hosts(db: Connection) -> Sequence[Host]:
 
 def new_key(db: Connection, host: str, *, days: int, secret: str) -> tuple[str, datetime]:
     """A token with which to write as this host, and when it ends."""
+    if not 0 < len(host) <= LONGEST_HOST or not host.isprintable() or host != host.strip():
+        raise UsageError(f'"{shown(host)}" is no name of a host: write it as `hostname` prints it there')
     if days > LONGEST.days:
         raise UsageError(f"a host key lasts {LONGEST.days} days at most")
     kid = uuid.uuid4().hex

@@ -54,7 +54,7 @@ def tables(db: Connection) -> list[str]:
 def test_a_fresh_project_gets_all_steps_once(supervise: Supervise, fresh: Connection) -> None:
     before = supervise("db", "status")
     assert (before.code, before.out.count("missing)")) == (ExitCode.FAILED, len(ledger.steps()))
-    for words in (("hosts",), ("db", "prune")):
+    for words in (("hosts",), ("db", "prune", "--yes")):
         answer = supervise(*words)
         assert (answer.code, "run `supervise db migrate`" in answer.err) == (ExitCode.FAILED, True)
     first = supervise("db", "migrate")
@@ -66,7 +66,9 @@ def test_a_fresh_project_gets_all_steps_once(supervise: Supervise, fresh: Connec
     after = supervise("db", "status", "--json")
     assert after.code == ExitCode.OK
     assert "with the extension pg_cron" in supervise("db", "status").out
-    assert {one["done"] for one in json.loads(after.out)} == {True}
+    said = json.loads(after.out)
+    assert {one["done"] for one in said["steps"]} == {True}
+    assert (said["up_to_date"], said["swept_by_pg_cron"]) == (True, False)
 
 
 def test_two_who_migrate_at_once_do_it_once(stack: Stack, fresh: Connection, supervise: Supervise) -> None:
@@ -143,8 +145,10 @@ def test_the_printed_steps_do_the_same_in_psql(supervise: Supervise, fresh: Conn
         "ON_ERROR_STOP=1",
         f"postgresql://postgres@/{fresh.info.dbname}?host={stack.database.folder}",
     ]
-    subprocess.run(words, input=printed, text=True, check=True, capture_output=True)
-    assert "the database is up to date" in supervise("db", "migrate").out
+    for there in (0, len(ledger.steps())):
+        done = subprocess.run(words, input=printed, text=True, check=False, capture_output=True)
+        assert (done.returncode, done.stderr.count("has run already")) == (0, there), done.stderr
+    assert json.loads(supervise("db", "migrate", "--json").out) == {"done_now": [], "steps": len(ledger.steps())}
     assert supervise("db", "status").code == ExitCode.OK
 
 
@@ -218,6 +222,8 @@ def test_a_host_key_writes_for_its_host_until_it_is_revoked(supervise: Supervise
     assert made.code == ExitCode.OK
     token = made.out.strip()
     assert token not in made.err
+    as_json = json.loads(supervise("db", "host-key", "zeus", "--json").out)
+    assert (as_json["host"], as_json["key"].count("."), as_json["file"]) == ("zeus", 2, None)
     report(api, opened(api, token=token), row(), token=token)
     assert api.call("rpc/open_session", {"host": "zeus", "instance": "one"}, token=token)[0] == 403
     assert "1 key revoked" in supervise("hosts", "revoke", "ares").out
@@ -235,12 +241,14 @@ def test_a_key_in_a_file_is_its_owner_s_alone_and_replaces_none(supervise: Super
     before = file.read_text()
     assert supervise("db", "host-key", "ares", "--out", "ares.key").code == ExitCode.FAILED
     assert file.read_text() == before
+    assert 'cannot write "nowhere/key": No such file' in supervise("db", "host-key", "ares", "--out", "nowhere/key").err
 
 
 def test_no_key_is_made_that_lasts_too_long_or_of_no_secret(
     supervise: Supervise, url: str, db: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert supervise("db", "host-key", "ares", "--days", "91").code == ExitCode.USAGE
+    assert '"" is no name of a host' in supervise("db", "host-key", "").err
     monkeypatch.setenv("SUPABASE_JWT_SECRET", "short")
     answer = supervise("db", "host-key", "ares", "--out", "ares.key")
     assert (answer.code, "short" in answer.err) == (ExitCode.USAGE, False)
@@ -321,16 +329,22 @@ def test_old_history_goes_and_the_rest_stays(supervise: Supervise, url: str, api
     old = [event(str(number), at="2020-01-01T00:00:00+00:00") for number in range(3)]
     new = event("new", at="2999-01-01T00:00:00+00:00")
     api.rpc("append_events", host="ares", rows=[*old, new])
-    assert supervise("db", "prune").out == "deleted 3 events and 0 samples\n"
+    for_ever = supervise("db", "prune", "--events", "infinity", "--json", "--yes").out
+    assert json.loads(for_ever) == {"events": 0, "samples": 0}
+    assert supervise("db", "prune", "--yes").out == "deleted 3 events and 0 samples\n"
     assert api.call("agent_events?select=id")[1] == [{"id": "new"}]
 
 
 def test_nothing_goes_without_a_yes(supervise: Supervise, url: str, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     report(api, opened(api), row())
-    monkeypatch.setattr(sys, "stdin", io.StringIO("n\nn\n"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\nn\nn\n"))
     assert supervise("db", "forget", "sma").code != ExitCode.OK
     assert supervise("hosts", "forget", "ares").code != ExitCode.OK
-    assert len(stored(api)) == 1
+    api.rpc("append_events", host="ares", rows=[event(at="2020-01-01T00:00:00+00:00")])
+    assert supervise("db", "prune").code != ExitCode.OK
+    assert (len(stored(api)), len(api.call("agent_events?select=id")[1])) == (1, 1)
+    for nothing in ("0s", "5x"):
+        assert supervise("db", "prune", "--events", nothing, "--yes").code == ExitCode.USAGE
 
 
 def test_without_psycopg_it_says_what_to_install(
