@@ -13,6 +13,7 @@ from supervise.doctor.installation import Installation
 from supervise.doctor.reading import blocked_at, cannot_read, is_seen
 from supervise.doctor.remedies import shell
 from supervise.fitting_alerts import DAEMON
+from supervise.text import counted
 
 CHECK = "supabase"
 SOON = timedelta(days=7)
@@ -35,22 +36,29 @@ def _copies(there: Installation, found: dict[str, Any]) -> Iterator[Finding]:
         advice = "Give one of the two another host name and restart its reconciler; or let one of them be."
         yield Finding(CHECK, Severity.ERROR, text, advice)
     elif found["why"]:
-        text = f"Supabase is behind by {found['behind']} rows since {found['since']}: {found['why']}."
+        text = (
+            f"Supabase is behind by {counted(found['behind'], 'row')} since {_local(found['since'])}: {found['why']}."
+        )
         yield Finding(CHECK, Severity.WARNING, text, PASSING if found["kind"] in ("away", "slow") else TO_BE_PUT_RIGHT)
     elif found["last_ok"]:
-        yield Finding(CHECK, Severity.OK, f"{found['where']} has all but {found['behind']} rows, events and samples.")
+        waiting = f"all but {counted(found['behind'], 'item')}" if found["behind"] else "all of ours"
+        yield Finding(CHECK, Severity.OK, f"{found['where']} has {waiting}.")
     if found["dead"]:
-        text = f"{found['dead']} rows or events are refused by Supabase and set aside{_first(found)}."
+        text = f"Supabase refuses {counted(found['dead'], 'item')}, set aside meanwhile{_first(found)}."
         advice = "Once that is put right, send them again."
         yield Finding(CHECK, Severity.WARNING, text, advice, shell(there, RETRY))
     if found["dropped"]:
-        text = f"{found['dropped']} events or samples waited too long for Supabase and were never sent."
+        text = f"{counted(found['dropped'], 'item')} of history waited too long for Supabase and will not be sent."
         yield Finding(CHECK, Severity.NOTE, text, "Nothing is to be done: this host has them.")
     if found["conflict"]:
         yield Finding(CHECK, Severity.WARNING, f"{found['conflict']}.", "Write the same one in all projects.")
     if found["expires"] and (left := datetime.fromisoformat(found["expires"]) - there.at.wall) < SOON:
-        text = f"The key for Supabase expires in {max(left.days, 0)} days ({found['expires'][:10]})."
+        text = f"The key for Supabase expires in {counted(max(left.days, 0), 'day')} ({found['expires'][:10]})."
         yield Finding(CHECK, Severity.WARNING, text, "Make a new one (`supervise db host-key`) and put it in its file.")
+
+
+def _local(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
 
 
 def _first(found: dict[str, Any]) -> str:

@@ -172,7 +172,8 @@ async def _unlock(daemon: Daemon, request: Request, send: Send) -> Any:
     names = _known(daemon, request)
     locked = [name for name in names if daemon.reconciler.rows[name].lock]
     daemon.reconciler.lock(locked, None, by=_actor(request))
-    return locked
+    there = daemon.replicating.locked_there(names)
+    return {"locked": locked, "in_table": {name: until.isoformat() for name, until in there.items()}}
 
 
 async def _act(daemon: Daemon, request: Request, send: Send) -> Any:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -172,6 +173,16 @@ class Replicating:
             reconciler.lock((name,), replace(lock, by=by), by=by)
         elif row.lock and row.lock.by == by:  # one that was made here since is another one
             reconciler.lock((name,), None, by=by)
+
+    def locked_there(self, names: Iterable[str]) -> dict[str, datetime]:
+        """Until when the table shows a lock of these agents, whatever was taken back here: a host writes none there."""
+        if self._thread is None:
+            return {}
+        from supervise.stores.supabase.wire import lock_of
+
+        now = self._daemon.reconciler.clock().wall
+        found = {name: lock_of(self._locks.get(name), now) for name in names}
+        return {name: lock.until for name, lock in found.items() if lock and lock.until > now}
 
     def cloned(self, instance: str) -> None:
         text = "Another store wrote the rows of this host to Supabase until now; this one writes them from here on."

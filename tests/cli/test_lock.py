@@ -29,13 +29,18 @@ def test_a_lock_says_what_is_shown_for_how_long_and_how_it_ends(supervise: Super
 
 
 def test_a_word_may_mean_several_agents(supervise: Supervise, there: Places) -> None:
-    with served(there.control, lock=None, unlock=["sma"]) as other:
+    unlocking = {"locked": ["sma"], "in_table": {"sma": "2026-11-28T12:00:00+00:00"}}
+    with served(there.control, lock=None, unlock=unlocking) as other:
         locked = supervise("lock", "--user", "sma*", "stopped", "0", "--reason", "x", "--for", "1d")
         unlocked = supervise("unlock", "--user", "sma*")
     assert [one.args["names"] for one in other.asked] == [["sma", "sma_slow"]] * 2
     assert other.asked[0].args["seconds"] == 86400
     assert locked.out.count("for 1d; ") == 2
-    assert unlocked == Answer(ExitCode.OK, "✓ sma: shown as it is\n✓ sma_slow: was not locked\n", "")
+    assert (unlocked.code, unlocked.err) == (ExitCode.OK, "")
+    shown, other_one, in_table = unlocked.out.splitlines()
+    assert (shown, other_one) == ("✓ sma: shown as it is", "✓ sma_slow: was not locked")
+    assert in_table.startswith("! sma: Supabase shows its lock until 2026-11-2")
+    assert "lock_status = null" in in_table
     assert other.asked[1].args == {"names": ["sma", "sma_slow"], "by": "alice"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ GOOD: dict[str, Any] = {
     "expires": None,
     "conflict": "",
 }
+SINCE = "2026-03-01T12:04:31.123456+00:00"
 
 
 @pytest.fixture
@@ -53,16 +55,22 @@ def test_where_nothing_is_copied_nothing_is_said(there: Installation) -> None:
 def test_copies_that_get_through_are_well(there: Installation) -> None:
     (finding,) = with_copies(there)
     assert finding.severity is Severity.OK
-    assert "https://x.supabase.co" in finding.text
+    assert finding.text == "https://x.supabase.co has all of ours."
+
+
+def test_times_are_told_as_people_read_them_here(there: Installation) -> None:
+    (finding,) = bad(with_copies(there, why="connection refused", kind="away", since=SINCE, behind=2))
+    assert f"since {datetime.fromisoformat(SINCE).astimezone():%Y-%m-%d %H:%M}: connection" in finding.text
 
 
 @pytest.mark.parametrize(
     ("changes", "words", "severity"),
     [
-        ({"why": "connection refused", "kind": "away", "since": "12:04", "behind": 312}, "312 rows", Severity.WARNING),
-        ({"why": "the key is refused", "kind": "refused", "since": "12:04"}, "key is refused", Severity.WARNING),
+        ({"why": "connection refused", "kind": "away", "since": SINCE, "behind": 312}, "312 rows", Severity.WARNING),
+        ({"why": "connection refused", "kind": "away", "since": SINCE, "behind": 1}, "1 row since", Severity.WARNING),
+        ({"why": "the key is refused", "kind": "refused", "since": SINCE}, "key is refused", Severity.WARNING),
         ({"superseded": True}, "Another store", Severity.ERROR),
-        ({"dropped": 5}, "5 events or samples waited", Severity.NOTE),
+        ({"dropped": 5}, "5 items of history waited", Severity.NOTE),
         ({"conflict": "web name another Supabase than trading"}, "another Supabase", Severity.WARNING),
     ],
 )
@@ -74,7 +82,7 @@ def test_whatever_is_wrong_is_told(
 
 def test_what_was_refused_is_told_with_why_and_how_to_send_it_again(there: Installation) -> None:
     letters = [{"kind": "event", "name": "sma", "error": "too long (23514)"}]
-    finding = only(with_copies(there, dead=3, letters=letters), "3 rows or events")
+    finding = only(with_copies(there, dead=3, letters=letters), "refuses 3 items")
     assert "event of sma: too long (23514)" in finding.text
     assert "supervise db retry" in (finding.command or "")
 

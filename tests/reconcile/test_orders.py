@@ -84,6 +84,9 @@ class Nothing:
     def info(self) -> None:
         return None
 
+    def locked_there(self, names: Sequence[str]) -> dict[str, Any]:
+        return {}
+
 
 class Desk:
     """What the operations need of a daemon."""
@@ -488,7 +491,7 @@ async def test_a_lock_fixes_what_is_shown_until_a_time_in_whole_seconds(desk: De
     assert shown.lock
     assert shown.lock.until == NOON + timedelta(seconds=60)
     assert orders(desk)[0][1:] == ("lock", "warning 40 until 2026-03-01 12:01 UTC: migration", "uid 4242")
-    assert await desk.ask("unlock", OWNER, names=["sma", "feed"]) == ["sma"]
+    assert await desk.ask("unlock", OWNER, names=["sma", "feed"]) == {"locked": ["sma"], "in_table": {}}
     assert desk.reconciler.rows["sma"].status is Status.RUNNING
     assert [one[:2] for one in orders(desk)] == [("sma", "lock"), ("sma", "unlock")]
 

@@ -284,6 +284,7 @@ async def test_a_lock_in_the_table_locks_here_and_its_end_unlocks(places: Places
         assert "ada via Supabase" in [one.by for one in await daemon.writer.events(EventQuery())]
         there.locks.clear()
         await until(lambda: daemon.reconciler.rows["sma"].lock is None)
+        assert daemon.replicating.locked_there(("sma",)) == {}
 
 
 @in_a_loop
@@ -294,6 +295,7 @@ async def test_a_lock_that_a_person_took_back_here_stays_off_also_after_a_restar
         there.locks["sma"] = lock()
         await until(lambda: daemon.reconciler.rows["sma"].lock)
         daemon.reconciler.lock(("sma",), None, by="root")
+        assert set(daemon.replicating.locked_there(("sma", "feed"))) == {"sma"}
     async with running(places, installed()) as daemon:
         before = there.log.count("report_status")
         await until(lambda: there.log.count("report_status") > before + 3)

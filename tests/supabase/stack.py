@@ -53,7 +53,8 @@ def missing() -> str | None:
     try:
         postgrest()  # which fetches node as well, where it may
     except subprocess.CalledProcessError as error:
-        return f"Supabase tests need PostgREST: {error.stderr.strip()}"
+        why = error.stderr.strip() or f"scripts/postgrest ended with {error.returncode}"
+        return f"Supabase tests need PostgREST: {why}"
     if shutil.which("node") is None:
         return "Supabase tests need node"
     return None

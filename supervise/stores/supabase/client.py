@@ -23,6 +23,7 @@ CONNECT, READ = 2.0, 5.0
 WHOLE = 15.0
 """… and for all of it."""
 LARGEST = 16 * 1024 * 1024
+BESIDE = "a host's own key needs publishable_key beside it (supabase: in agents.yaml, or SUPABASE_PUBLISHABLE_KEY)"
 LIBRARY = "pip install 'supervise-agents[supabase]'"
 
 
@@ -91,6 +92,8 @@ class Client:
         wish = last.headers.get("retry-after", "") if last else ""
         details = f": {error.details}" if is_ours and isinstance(error.details, str) else ""
         words = said + details if is_ours or self._http.kind.startswith("application/json") else ""
+        if status == 401 and not is_ours and self._access.lacks_publishable:
+            words = f"{words or status}; {BESIDE}"
         said = self._access.hide(words)  # before it is cut: half a key is no key any more, and still half a secret
         return of_answer(status, self._access.hide(code)[:16] if is_ours else "", said, retry_after=_seconds(wish))
 

@@ -42,6 +42,11 @@ class Access:
         except (ValueError, OverflowError, OSError):
             return None
 
+    @property
+    def lacks_publishable(self) -> bool:
+        """Whether a host's own key stands alone, which a project's gateway does not know."""
+        return self.key == self.token and _is_hosts(self.token)
+
     def hide(self, text: str) -> str:
         """The text without either key, should anybody have repeated them."""
         for secret in (self.key, self.token):
@@ -73,7 +78,7 @@ def access(target: SupabaseTarget | None, where: Where) -> Access | None:
     if not key.isascii():
         raise SuperviseError("cannot copy to Supabase: its key has characters that none has, such as curly quotes")
     publishable = (target.publishable_key if target else None) or found.get(PUBLISHABLE)
-    return Access(url, publishable if publishable and _is_hosts(key) else key, key)
+    return Access(_project(url), publishable if publishable and _is_hosts(key) else key, key)
 
 
 def settings(where: Where) -> Mapping[str, str]:
@@ -118,6 +123,11 @@ def claims(token: str) -> Mapping[str, object]:
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def _project(url: str) -> str:
+    """The address of the project, where that of its API was copied: the library adds the path itself."""
+    return url.rstrip("/").removesuffix("/rest/v1")
 
 
 def _is_hosts(key: str) -> bool:

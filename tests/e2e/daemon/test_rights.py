@@ -331,7 +331,7 @@ def test_a_lock_of_an_operator_changes_what_is_shown_and_says_whose_it_is(host: 
     assert locked["lock"]["by"] == "olga"
     with pytest.raises(Refused, match="24 h"):
         ask_as(host, "olga", "lock", names=["a"], status="running", seconds=25 * 3600, reason="for ever")
-    assert ask_as(host, "olga", "unlock", names=["a"]) == ["a"]
+    assert ask_as(host, "olga", "unlock", names=["a"])["locked"] == ["a"]
     assert rows(host, "a")["a"]["status"] == "running"
     assert [(one["reason"], one["by"]) for one in events(host, "a") if one["kind"] == "order"][-2:] == [
         ("lock", "olga"),

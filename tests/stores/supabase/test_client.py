@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import subprocess
 import sys
@@ -63,6 +64,18 @@ def test_a_hosts_own_key_stands_beside_the_public_one(server: Web) -> None:
     client.close()
     _, headers, _ = server.asked[-1]
     assert (headers["apikey"], headers["authorization"]) == ("sb_publishable_x", "Bearer e.y.J")
+
+
+def test_a_hosts_own_key_that_stands_alone_is_refused_with_what_it_needs(server: Web) -> None:
+    server.says(401, {"message": "Invalid API key"})
+    claims = base64.urlsafe_b64encode(b'{"role": "supervise_host"}').decode().rstrip("=")
+    token = f"e.{claims}.y"
+    for key, is_told in ((token, True), ("sb_publishable_x", False)):
+        client = Client(Access(server.url, key, token))
+        said = str(fault(client))
+        client.close()
+        assert said.startswith("the key is refused: Invalid API key")
+        assert ("needs publishable_key beside it" in said) is is_told
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,12 @@ def test_a_credential_comes_before_the_environment(tmp_path: Path) -> None:
     assert found(SupabaseTarget(URL), where).key == SECRET
 
 
+@pytest.mark.parametrize("more", ["/", "/rest/v1", "/rest/v1/"])
+def test_the_address_of_the_api_means_its_project(more: str) -> None:
+    assert found(SupabaseTarget(f"{URL}{more}"), user(SUPABASE_KEY=SECRET)).url == URL
+    assert found(None, user(SUPABASE_URL=f"{URL}{more}", SUPABASE_KEY=SECRET)).url == URL
+
+
 @pytest.mark.parametrize("index", range(len(KEYS)))
 def test_in_the_environment_the_first_of_the_names_counts(index: int) -> None:
     environ = {name: f"value-of-{name}" for name in KEYS[index:]}
