@@ -43,6 +43,11 @@ def _copies(there: Installation, found: dict[str, Any]) -> Iterator[Finding]:
     elif found["last_ok"]:
         waiting = f"all but {counted(found['behind'], 'item')}" if found["behind"] else "all of ours"
         yield Finding(CHECK, Severity.OK, f"{found['where']} has {waiting}.")
+    for name, why in found["tables"].items():
+        text = f"The table {name}, which `supabase: {{tables: …}}` names, does not take our rows: {why}."
+        yield Finding(
+            CHECK, Severity.WARNING, text, "Put that right; it is tried again by itself, and all else gets there."
+        )
     if found["dead"]:
         text = f"Supabase refuses {counted(found['dead'], 'item')}, set aside meanwhile{_first(found)}."
         advice = "Once that is put right, send them again."

@@ -108,6 +108,7 @@ class Replicating:
             "expires": state.expires.isoformat() if state.expires else None,
             "corrected": state.corrected,
             "sent": dict(state.sent),
+            "tables": dict(state.tables),
             "conflict": self._wanted.conflict if self._wanted else "",
         }
 
@@ -120,6 +121,7 @@ class Replicating:
         return [
             *([f"Supabase: {state.why}"] if state.why else []),
             *(other if state.superseded else []),
+            *(f"Supabase: the table {name} does not take our rows: {why}" for name, why in state.tables.items()),
             *([self._wanted.conflict] if self._wanted and self._wanted.conflict else []),
         ]
 

@@ -50,13 +50,14 @@ from tests.nouns import NOON, NOW, dead, row, spec, state
 from tests.reconcile.served import INFO, served
 
 CRASHED = row("feed", status=Status.ERROR, reason=Reason.CRASHED, phase=Phase.RESTARTING, message="It exited: code 3.")
-COPIES = {
+COPIES: dict[str, Any] = {
     "why": "",
     "since": None,
     "behind": 0,
     "dead": 0,
     "superseded": False,
     "conflict": "",
+    "tables": {},
 }
 """What a reconciler says of a replica that is well."""
 ALL = (row(title="SMA Bot", pid=7), row("sma_slow"), CRASHED)
@@ -137,6 +138,11 @@ def test_for_programs_there_is_all_that_is_known_and_who_said_it(supervise: Supe
         ),
         ({"supabase": {**COPIES, "superseded": True}}, ", so this one does not (`supervise doctor`)", False),
         ({"supabase": {**COPIES, "dead": 1}}, "; Supabase: 1 row refused and set aside (`supervise doctor`)", False),
+        (
+            {"supabase": {**COPIES, "tables": {"front": "it is closed"}}},
+            "; Supabase: the table front does not take our rows: it is closed",
+            False,
+        ),
         ({"supabase": {**COPIES, "conflict": "web names another"}}, "; Supabase: web names another", False),
         (
             {"processes": {"view_age": 0.5, "unseen": False, "complete": True, "doubts": [7]}},

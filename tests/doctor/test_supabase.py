@@ -30,6 +30,7 @@ GOOD: dict[str, Any] = {
     "superseded": False,
     "expires": None,
     "conflict": "",
+    "tables": {},
 }
 SINCE = "2026-03-01T12:04:31.123456+00:00"
 
@@ -71,6 +72,7 @@ def test_times_are_told_as_people_read_them_here(there: Installation) -> None:
         ({"why": "the key is refused", "kind": "refused", "since": SINCE}, "key is refused", Severity.WARNING),
         ({"superseded": True}, "Another store", Severity.ERROR),
         ({"dropped": 5}, "5 items of history waited", Severity.NOTE),
+        ({"tables": {"front": "the key may not do this"}}, "table front, which", Severity.WARNING),
         ({"conflict": "web name another Supabase than trading"}, "another Supabase", Severity.WARNING),
     ],
 )

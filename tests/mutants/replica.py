@@ -11,8 +11,9 @@ WIRE = "supervise/stores/supabase/wire.py"
 REPLICATING = "supervise/reconcile/replicating.py"
 STORE = "supervise/stores/sqlite.py"
 FAULTS = "supervise/stores/supabase/faults.py"
+FRONTS = "supervise/stores/supabase/fronts.py"
 TESTS = {
-    **dict.fromkeys((FLUSHER, WIRE), "tests/stores/supabase/test_flusher.py"),
+    **dict.fromkeys((FLUSHER, WIRE, FRONTS), "tests/stores/supabase/test_flusher.py"),
     **dict.fromkeys((CLIENT, FAULTS), "tests/stores/supabase/test_client.py"),
     KEYS: "tests/stores/supabase/test_keys.py",
     REPLICATING: "tests/reconcile/test_replicating.py",
@@ -62,6 +63,13 @@ MUTATIONS = (
     Mutation(FLUSHER, "        self._pruned = clock\n", ""),
     Mutation(FLUSHER, "self._pruned = -math.inf  #", "pass  #"),
     Mutation(FLUSHER, "clock - self._pruned < PRUNE", "clock - self._pruned > PRUNE"),
+    Mutation(FLUSHER, "title=one.title or row.title", "title=row.title"),
+    Mutation(FLUSHER, "                front.recall(before)", "                pass"),
+    Mutation(FLUSHER, "            front.keep(names)", "            pass"),
+    Mutation(FLUSHER, "                self._look_for_silent(calls)\n", ""),
+    Mutation(FRONTS, "if clock() < self._again or not", "if not"),
+    Mutation(FRONTS, "                self._remove(before)", "                pass"),
+    Mutation(FRONTS, "self._silent.update(dict.fromkeys(some, True))", "pass"),
     Mutation(WIRE, 'min(moment(said["until"]), now + LONGEST_LOCK)', 'moment(said["until"])'),
     Mutation(WIRE, "**dict.fromkeys(LOCK), ", ""),
     Mutation(KEYS, '            text = text.replace(form, "•••")', "            pass"),

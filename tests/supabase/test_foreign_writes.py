@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.supabase.conftest import Connection
-from tests.supabase.nouns import opened, report, row, stored
+from tests.supabase.nouns import opened, report, row, stored, taken
 from tests.supabase.stack import Api
 
 
@@ -18,9 +18,7 @@ def test_a_foreign_write_is_told_at_the_next_report_and_gone_with_the_next_row(a
     (told,) = report(api, epoch)["rows"]
     assert (told["name"], told["applied"]) == ("sma", False)
     assert (told["row"]["status"], told["row"]["health"], told["row"]["seq"]) == ("stopped", 0, 1)
-    assert report(api, epoch, row(seq=3, health=91))["rows"] == [
-        {"name": "sma", "applied": True, "row": None, "lock": None}
-    ]
+    assert report(api, epoch, row(seq=3, health=91))["rows"] == [taken()]
     assert report(api, epoch)["rows"] == []
     assert stored(api, name="sma")[0]["health"] == 91
 
@@ -117,14 +115,14 @@ def test_the_second_host_with_an_agent_of_a_title_is_named_with_it(api: Api) -> 
     report(api, zeus, row(), host="zeus")
     assert [(one["host"], one["agent_name"]) for one in stored(api)] == [("ares", "SMA"), ("zeus", "SMA @zeus")]
     answer = report(api, zeus, row(seq=2), host="zeus")
-    assert answer["rows"] == [{"name": "sma", "applied": True, "row": None, "lock": None}]
+    assert answer["rows"] == [taken("SMA @zeus")]
 
 
 def test_a_new_title_is_taken_over_though_another_agent_has_it(api: Api) -> None:
     epoch = opened(api)
     report(api, epoch, row("sma", 1), row("ema", 1, agent_name="EMA"))
     renamed = report(api, epoch, row("sma", 2, agent_name="Smooth"))
-    assert renamed["rows"] == [{"name": "sma", "applied": True, "row": None, "lock": None}]
+    assert renamed["rows"] == [taken("Smooth")]
     assert stored(api, name="sma")[0]["agent_name"] == "Smooth"
     report(api, epoch, row("sma", 3, agent_name="EMA"))
     assert stored(api, name="sma")[0]["agent_name"] == "EMA @ares"

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from tests.supabase.conftest import Connection
-from tests.supabase.nouns import opened, report, row, stored
+from tests.supabase.nouns import opened, report, row, stored, taken
 from tests.supabase.stack import Api, eventually
 
 
@@ -19,7 +19,7 @@ def test_a_row_that_is_reported_is_there_for_all_to_read(api: Api) -> None:
     epoch = opened(api)
     answer = report(api, epoch, row("sma", 1, health=77))
     assert answer == {
-        "rows": [{"name": "sma", "applied": True, "row": None, "lock": None}],
+        "rows": [taken()],
         "superseded": False,
         "unknown_session": False,
         "shared": False,

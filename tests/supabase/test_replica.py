@@ -19,7 +19,8 @@ from supervise.stores import Change
 from supervise.stores.sqlite import Sqlite
 from supervise.stores.supabase.client import Client
 from supervise.stores.supabase.faults import Fault, Kind
-from supervise.stores.supabase.flusher import TICK, Command, Done, Flusher, Hooks
+from supervise.stores.supabase.flusher import SWEEP, TICK, Command, Done, Flusher, Hooks
+from supervise.stores.supabase.fronts import LONGEST
 from supervise.stores.supabase.keys import Access
 from tests.nouns import NOON
 from tests.stores.nouns import event, host_status, row, sample
@@ -382,29 +383,82 @@ def test_agents_that_are_no_more_go_of_their_host_alone(ares: Host, api: Api, tm
     hera.close()
 
 
+FRONT = TableMap(
+    "front",
+    "label",
+    {"agent_name": "label", "status": "state", "health": "score", "last_heartbeat": "seen"},
+    {"running": "healthy"},
+)
+
+
 @pytest.fixture
-def front(db: Connection) -> Iterator[Connection]:
+def front(api: Api, db: Connection) -> Iterator[Connection]:
     """A table of somebody else's."""
     db.execute("create table front (label text primary key, state text, score int, seen timestamptz)")
     db.execute("grant all on front to service_role; notify pgrst, 'reload schema'")
+    eventually(lambda: api.call("front")[0] == 200, "PostgREST knows that table")
     yield db
     db.execute("drop table front")
 
 
-def test_a_front_end_of_somebody_elses_reads_its_own_table(ares: Host, front: Connection) -> None:
-    columns = {"agent_name": "label", "status": "state", "health": "score", "last_heartbeat": "seen"}
-    ares.flusher.tables = (TableMap("front", "label", columns, {"running": "healthy"}),)
+def states(front: Connection) -> dict[str, str]:
+    return {one["label"]: one["state"] for one in front.execute("select label, state from front order by label")}
+
+
+def test_a_front_end_of_somebody_elses_reads_in_its_own_table_what_ours_says(
+    api: Api, front: Connection, tmp_path: Path
+) -> None:
+    ahead = [0.0]
+    ares = Host(tmp_path / "ares", api, tables=(FRONT,), clock=lambda: time.monotonic() + ahead[0])
+    hera = Host(tmp_path / "hera", api, host="hera", tables=(FRONT,))
+    ares.commit("sma", "old", title='Old, (the) "last"')
     ares.commit("sma")
-    ares.tick()  # PostgREST may know nothing of that table yet
+    ares.tick()
+    hera.commit("sma")
+    hera.tick()
+    assert states(front) == {'Old, (the) "last"': "healthy", "SMA": "healthy", "SMA @hera": "healthy"}
+    ares.commit("sma", forget=("old",))
+    front.execute("update supervise_sessions set seen_at = now() - interval '2 minutes' where host = 'hera'")
+    ahead[0] = SWEEP
+    ares.tick()
+    assert states(front) == {'Old, (the) "last"': "unknown", "SMA": "healthy", "SMA @hera": "unknown"}
+    hera.tick()
+    hera.tick()
+    assert states(front)["SMA @hera"] == "healthy"
+    for host in (ares, hera):
+        assert (host.flusher.state.tables, host.flusher.state.why) == ({}, "")
+        host.close()
 
-    def arrived() -> bool:
-        ares.flusher.tick()
-        return front.execute("select from front").fetchone() is not None
 
-    eventually(arrived, "the row is there")
-    assert front.execute("select label, state, score from front").fetchall() == [
-        {"label": "SMA", "state": "healthy", "score": 100}
-    ]
+def test_a_front_ends_table_that_is_closed_to_us_or_locked_holds_nothing_up(
+    api: Api, front: Connection, tmp_path: Path
+) -> None:
+    front.execute(
+        "insert into supervise_host_keys (kid, host, expires_at) values ('k1', 'ares', now() + interval '1 day')"
+    )
+    ahead = [0.0]
+    ares = Host(
+        tmp_path / "ares",
+        api,
+        token=api.token("supervise_host", host="ares", kid="k1"),
+        tables=(FRONT,),
+        clock=lambda: time.monotonic() + ahead[0],
+        client=lambda access: Client(access, read=0.3),
+    )
+    ares.commit("sma", events=(event("1"),))
+    assert ares.arrived()
+    assert "may not do this" in ares.flusher.state.tables["front"]
+    front.execute("grant select, insert, update on front to supervise_host")
+    ahead[0] += TICK
+    with front.transaction():
+        front.execute("lock table front in share mode")
+        ares.commit("sma", events=(event("2"),))
+        assert ares.arrived()
+    assert ares.flusher.state.tables == {"front": "no answer in time"}
+    ahead[0] += LONGEST
+    assert ares.arrived()
+    assert (states(front), ares.flusher.state.tables) == ({"SMA": "healthy"}, {})
+    ares.close()
 
 
 @pytest.mark.parametrize("part", ["gateway", "postgrest"])

@@ -9,7 +9,7 @@ import pytest
 
 from supervise.stores.ledger import TABLES
 from tests.supabase.conftest import Connection
-from tests.supabase.nouns import event, opened, report, row, sample, stored
+from tests.supabase.nouns import event, opened, report, row, sample, stored, taken
 from tests.supabase.stack import Api
 
 RPC: dict[str, dict[str, Any]] = {
@@ -254,7 +254,7 @@ def test_a_host_key_is_enough_to_write_as_that_host(api: Api, db: Connection) ->
     host_row = {"updated_at": "2026-01-01T00:00:00Z", "seq": 1}
     for seq in (1, 2):
         answer = report(api, epoch, row(seq=seq), host_row=host_row, token=ares)
-        assert answer["rows"] == [{"name": "sma", "applied": True, "row": None, "lock": None}]
+        assert answer["rows"] == [taken()]
     assert api.rpc("append_events", host="ares", rows=[event()], token=ares) == {"taken": 1}
     assert api.rpc("append_samples", host="ares", rows=[sample()], token=ares) == {"taken": 1}
     assert api.rpc("sweep_silent_hosts", token=ares) == {"hosts": []}

@@ -59,10 +59,18 @@ class Client:
 
     def upsert(self, table: str, rows: Sequence[Mapping[str, Any]], *, key: str) -> None:
         """Raises Fault."""
-        schema, _, name = table.rpartition(".")
-        there = self._client.schema(schema) if schema else self._client
-        query = there.table(name).upsert([dict(row) for row in rows], on_conflict=key, returning="minimal")
+        query = self._table(table).upsert([dict(row) for row in rows], on_conflict=key, returning="minimal")
         self._done(query.execute, minimal=True)
+
+    def amend(self, table: str, values: Mapping[str, Any], *, key: str, among: Sequence[Any]) -> None:
+        """These values for those rows whose `key` is one of these; there may be none. Raises Fault."""
+        query = self._table(table).update(dict(values), returning="minimal").in_(key, among)
+        self._done(query.execute, minimal=True)
+
+    def _table(self, table: str) -> Any:
+        """`schema.name` where it is not in the public one."""
+        schema, _, name = table.rpartition(".")
+        return (self._client.schema(schema) if schema else self._client).table(name)
 
     def _done(self, execute: Any, *, minimal: bool = False) -> Any:
         import httpx

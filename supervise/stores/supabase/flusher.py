@@ -22,8 +22,9 @@ from supervise.model import Event, Lock, StatusRow, TableMap
 from supervise.stores import DeadLetter, ItemKind, OutboxItem, Sample
 from supervise.stores.sqlite import Sqlite
 from supervise.stores.supabase.faults import Fault, Kind
+from supervise.stores.supabase.fronts import SILENT as HOST_SILENT
+from supervise.stores.supabase.fronts import Front
 from supervise.stores.supabase.pace import LONGEST, UNTIL_REPAIRED, pause
-from supervise.stores.supabase.tables import mapped
 from supervise.stores.supabase.wire import (
     Json,
     Report,
@@ -66,6 +67,8 @@ class Calls(Protocol):
     def find(self, table: str, columns: str, **equal: str) -> list[Any]: ...
 
     def upsert(self, table: str, rows: Sequence[Mapping[str, Any]], *, key: str) -> None: ...
+
+    def amend(self, table: str, values: Mapping[str, Any], *, key: str, among: Sequence[Any]) -> None: ...
 
     def close(self) -> None: ...
 
@@ -114,6 +117,8 @@ class State:
     """What the other side took since we began, by kind."""
     corrected: int = 0
     """Rows that somebody else had written."""
+    tables: Mapping[str, str] = field(default_factory=dict)
+    """Why tables of others do not take our rows, of those that do not."""
 
 
 def _nothing(*_: object) -> None:
@@ -151,7 +156,7 @@ class Flusher:
         """Commands whose end the other side has still to hear of; others append to it."""
         self.locks: dict[str, Json] = dict(locks or {})
         """The locks in the table as they last stood there: only a new one counts, so that a person may take it back."""
-        self.tables = tuple(tables)
+        self.fronts = tuple(map(Front, tables))
         self._ask = ask
         self._reach = reach
         self._host = host
@@ -165,8 +170,6 @@ class Flusher:
         self._instance = ""
         self._marks: tuple[str, ...] = (_mark(),)
         """Of the next report, and of the newest that was answered."""
-        self._owed: dict[str, dict[str, StatusRow]] = {}
-        """Rows that tables of others have not taken yet."""
         self._told: dict[str, str] = {}
         """What the log says already of what fails beside the rows."""
         self._batch = BATCH
@@ -232,6 +235,7 @@ class Flusher:
         self._finish(calls)
         self._sweep(calls)
         self._prune(calls)
+        self._fill_fronts(calls)
         return again or any(more)
 
     def _open_session(self, calls: Calls) -> None:
@@ -249,6 +253,10 @@ class Flusher:
         self._retained = False
         self.state = replace(self.state, superseded=False)
         self._other = None
+        if self.fronts:
+            before = calls.find("agent_status", self._told_apart(), host=self._host)
+            for front in self.fronts:
+                front.recall(before)
 
     # --- Rows ---------------------------------------------------------------------------------------------------------
 
@@ -270,13 +278,13 @@ class Flusher:
                 return self._settle(self._report(calls, chosen, None), chosen)
 
             again = self._in_halves(tuple(fresh.values()), send)
-        for table in self.tables:
-            self._mirror(calls, table, [_row(one) for one in fresh.values()])
         return again or len(items) >= self._batch
 
     def _retain(self, calls: Calls) -> None:
         """Rows of agents that are no more go. What holds them there, such as somebody's reference, holds up no copy."""
         names = self._ask(lambda store: store.names())
+        for front in self.fronts:
+            front.keep(names)
         try:
             calls.call("retain_agents", host=self._host, epoch=self._epoch, names=list(names))
         except Fault as fault:
@@ -314,6 +322,7 @@ class Flusher:
         if taken:
             self._ask(lambda store: store.acknowledge(taken))
             self._took(ItemKind.ROW, len(taken))
+            self._pass_on(report, fresh)
         self._note_locks({one.name: one.lock for one in report.answers if one.lock})
         again = self._correct(report)
         if report.commands and self._calls:
@@ -353,18 +362,28 @@ class Flusher:
             if lock != before.get(name):
                 self._hooks.locked(name, lock_of(lock, now().wall), lock)
 
-    def _mirror(self, calls: Calls, table: TableMap, rows: Sequence[StatusRow]) -> None:
-        """A table of somebody else's: what it does not take now it is owed, and holds nothing else up."""
-        owed = self._owed.setdefault(table.table, {})
-        owed.update({row.name: row for row in rows})
-        if not owed:
-            return
-        try:
-            calls.upsert(table.table, [mapped(table, row) for row in owed.values()], key=table.key)
-        except Fault as fault:
-            self._let_pass(f"the table {table.table} does not take our rows", fault)
-        else:
-            owed.clear()
+    # --- Tables of others ---------------------------------------------------------------------------------------------
+
+    def _pass_on(self, report: Report, fresh: Mapping[str, OutboxItem]) -> None:
+        """What was taken is for them too, under the title that the table shows: no other row has it."""
+        taken = [(one, _row(fresh[one.name])) for one in report.answers if one.applied and one.name in fresh]
+        for front in self.fronts:
+            front.take(replace(row, title=one.title or row.title) for one, row in taken)
+
+    def _fill_fronts(self, calls: Calls) -> None:
+        for front in self.fronts:
+            front.send(calls, self._clock)
+        self.state = replace(self.state, tables={front.name: front.why for front in self.fronts if front.why})
+
+    def _look_for_silent(self, calls: Calls) -> None:
+        """Nobody but those that live can tell the tables of others."""
+        silent = calls.find("agent_status", self._told_apart(), reason=HOST_SILENT) if self.fronts else []
+        for front in self.fronts:
+            front.silenced(row for row in silent if row["host"] != self._host)
+
+    def _told_apart(self) -> str:
+        """The columns by which rows are told apart here and there."""
+        return ",".join(sorted({"host", "name", *(front.by for front in self.fronts)}))
 
     # --- Events and samples -------------------------------------------------------------------------------------------
 
@@ -423,6 +442,7 @@ class Flusher:
             self._swept = clock
             try:
                 calls.call("sweep_silent_hosts")
+                self._look_for_silent(calls)
             except Fault as fault:  # another host does it, or the database itself
                 self._let_pass("hosts that are silent cannot be looked for", fault)
 

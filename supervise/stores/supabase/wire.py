@@ -34,6 +34,8 @@ class Answer:
     """Where it is foreign: its (epoch, seq)."""
     lock: Json | None = None
     """As it stands in the table: `lock_of` makes one of ours of it."""
+    title: str | None = None
+    """Under which the table shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ def report_of(said: object) -> Report:
 def _answer(said: Json) -> Answer:
     row, lock = said["row"], said["lock"]
     number = (int(row["epoch"]), int(row["seq"])) if row else None
-    return Answer(str(said["name"]), bool(said["applied"]), bool(row), number, lock)
+    title = str(said["title"]) if said.get("title") is not None else None
+    return Answer(str(said["name"]), bool(said["applied"]), bool(row), number, lock, title)
 
 
 def lock_of(said: Mapping[str, Any] | None, now: datetime) -> Lock | None:

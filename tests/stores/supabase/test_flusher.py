@@ -57,7 +57,7 @@ def flusher(store: Sqlite, there: There, **options: Any) -> Flusher:
 
 
 def commit(store: Sqlite, *names: str, **more: Any) -> None:
-    changes = {key: more.pop(key) for key in ("status", "pid", "health") if key in more}
+    changes = {key: more.pop(key) for key in ("status", "pid", "health", "title") if key in more}
     store.commit(Change(rows={name: row(name, **changes) for name in names}, **more), now=NOON)
 
 
@@ -501,13 +501,59 @@ def test_commands_are_claimed_handed_over_and_finished(store: Sqlite, there: The
     assert (there.finished, one.finished) == ([(4, True, "it runs")], [])
 
 
-def test_a_table_of_somebody_elses_gets_their_columns_and_words(store: Sqlite, there: There) -> None:
-    table = TableMap(
-        "front.agents", "label", {"agent_name": "label", "status": "state", "health": "score"}, {"running": "healthy"}
-    )
-    commit(store, "sma")
-    flusher(store, there, tables=(table,)).tick()
-    assert there.mirrored == {"SMA": {"label": "SMA", "state": "healthy", "score": 100}}
+FRONT = TableMap(
+    "front.agents", "label", {"agent_name": "label", "status": "state", "health": "score"}, {"running": "healthy"}
+)
+
+
+def test_a_table_of_somebody_elses_gets_their_columns_and_words_under_the_title_that_is_shown(
+    store: Sqlite, there: There
+) -> None:
+    there.taken = {"EMA"}
+    commit(store, "sma", "ema")
+    flusher(store, there, tables=(FRONT,)).tick()
+    assert there.mirrored == {
+        "SMA": {"label": "SMA", "state": "healthy", "score": 100},
+        f"EMA @{HOST}": {"label": f"EMA @{HOST}", "state": "healthy", "score": 100},
+    }
+
+
+def test_a_table_of_somebody_elses_hears_of_those_who_were_removed_or_titled_anew_and_of_silent_hosts(
+    store: Sqlite, there: There
+) -> None:
+    clock = [0.0]
+    commit(store, "sma", "ema", "old")
+    flusher(store, there, tables=(FRONT,)).tick()
+    one = flusher(store, there, tables=(FRONT,), clock=lambda: clock[0])  # which has written nothing there itself
+    commit(store, forget=("old",))
+    commit(store, "ema", title="Fast")
+    one.tick()
+    one.tick()
+    there.rows["theirs"] = {"name": "theirs", "host": "zeus", "agent_name": "Theirs", "reason": "HostSilent"}
+    there.mirrored["Theirs"] = {"label": "Theirs", "state": "healthy", "score": 100}
+    clock[0] += SWEEP
+    one.tick()
+    states = {label: found["state"] for label, found in there.mirrored.items()}
+    assert states == {"SMA": "healthy", "Fast": "healthy", "EMA": "unknown", "OLD": "unknown", "Theirs": "unknown"}
+    there.mirrored["Theirs"]["state"] = "healthy"  # it is back, and its next word was quicker than our next look
+    clock[0] += SWEEP
+    one.tick()
+    assert there.mirrored["Theirs"]["state"] == "healthy"
+
+
+def test_a_table_of_somebody_elses_that_is_slow_holds_nothing_up_and_is_told(store: Sqlite, there: There) -> None:
+    clock = [0.0]
+    one = flusher(store, there, tables=(FRONT,), clock=lambda: clock[0])
+    there.closed_table = Fault(Kind.SLOW, "no answer in time")
+    commit(store, "sma", events=(event(),))
+    assert one.tick() == TICK
+    assert (store.depth(), one.state.why, one.state.tables) == (0, "", {"front.agents": "no answer in time"})
+    there.closed_table = None
+    one.tick()
+    assert there.mirrored == {}  # it is left alone for a while
+    clock[0] += TICK
+    one.tick()
+    assert (set(there.mirrored), dict(one.state.tables)) == ({"SMA"}, {})
 
 
 # --- Caps -------------------------------------------------------------------------------------------------------------

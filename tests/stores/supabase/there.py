@@ -8,6 +8,7 @@ from threading import Event
 from typing import Any
 
 from supervise.stores.supabase.faults import Fault, Kind
+from tests.stores.nouns import HOST
 
 
 @dataclass
@@ -20,6 +21,8 @@ class There:
     mark: str | None = None
     """Of the newest report in it."""
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+    """Titles that agents of another host have."""
     touched: set[str] = field(default_factory=set)
     locks: dict[str, dict[str, Any]] = field(default_factory=dict)
     hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -33,6 +36,8 @@ class There:
     commands: list[dict[str, Any]] = field(default_factory=list)
     finished: list[tuple[int, bool, str]] = field(default_factory=list)
     mirrored: dict[str, dict[str, Any]] = field(default_factory=dict)
+    closed_table: Fault | None = None
+    """What a table of somebody else's raises."""
     failing: Exception | None = None
     unfit: Callable[[Mapping[str, Any]], bool] = lambda item: False
     lost: bool = False
@@ -63,10 +68,20 @@ class There:
 
     def find(self, table: str, columns: str, **equal: str) -> list[Any]:
         self.log.append("find")
+        if table == "agent_status":
+            rows = [{"host": "", **row} for row in self.rows.values()]
+            return [row for row in rows if all(row.get(column) == value for column, value in equal.items())]
         return [self.hosts.get(equal["host"])]
 
     def upsert(self, table: str, rows: Sequence[Mapping[str, Any]], *, key: str) -> None:
+        self.log.append(table)
+        if self.closed_table:
+            raise self.closed_table
         self.mirrored.update({row[key]: dict(row) for row in rows})
+
+    def amend(self, table: str, values: Mapping[str, Any], *, key: str, among: Sequence[Any]) -> None:
+        for one in among:
+            self.mirrored[one].update(values)
 
     # --- The functions ---
 
@@ -132,7 +147,8 @@ class There:
     def _put(self, row: Any, epoch: int) -> None:
         stored = self.rows.get(row["name"])
         if stored is None or (epoch, row["seq"]) > (stored["epoch"], stored["seq"]):
-            self.rows[row["name"]] = {**row, "epoch": epoch}
+            title = f"{row['agent_name']} @{HOST}" if row["agent_name"] in self.taken else row["agent_name"]
+            self.rows[row["name"]] = {**row, "host": HOST, "agent_name": title, "epoch": epoch}
             self.touched.discard(row["name"])
 
     def _answer(self, name: str, sent: set[str]) -> Any:
@@ -142,6 +158,7 @@ class There:
             "applied": name in sent and row["epoch"] == self.epoch,
             "row": row if name in self.touched else None,
             "lock": self.locks.get(name),
+            "title": row.get("agent_name"),
         }
 
     def _append(self, table: dict[Any, Any], new: dict[Any, Any]) -> Any:

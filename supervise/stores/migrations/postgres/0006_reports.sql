@@ -175,10 +175,10 @@ language sql stable set search_path = '' as $$
       'name', coalesce(r.name, s.name),
       'applied', r.name is not null and s.name is not null and (s.epoch, s.seq) = (e, r.seq),
       'row', case when s.foreign_write then to_jsonb(s.whole) end,
-      'lock', s.lock) order by coalesce(r.name, s.name)), '[]')
+      'lock', s.lock, 'title', s.agent_name) order by coalesce(r.name, s.name)), '[]')
   from unnest(sent) r
   full join (
-    select a.name, a.epoch, a.seq, a as whole,
+    select a.name, a.agent_name, a.epoch, a.seq, a as whole,
       a.overwritten_at is not null or coalesce((a.epoch, a.seq) > (e, newest), false) as foreign_write,
       case when a.lock_status is not null then jsonb_build_object(
         'status', a.lock_status, 'health', a.lock_health, 'reason', a.lock_reason, 'by', a.lock_by,
