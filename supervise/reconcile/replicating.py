@@ -311,6 +311,9 @@ class Worker:
             raise Fault(Kind.REFUSED, str(error).removeprefix("cannot copy to Supabase: ")) from error
         if found is None:
             raise Fault(Kind.REFUSED, "its address is not known any more")
+        if found.url != self._where.get("where"):
+            written = self._wanted.target and self._wanted.target.url
+            log.info("rows are copied to %s%s", found.url, "" if written else f", {_said_by(self._wanted.where)}")
         self._where = {"where": found.url, "expires": found.expires}
         return Client(found)
 
@@ -326,6 +329,11 @@ def _may_be_set(where: Where) -> bool:
     if where.scope is Scope.SYSTEM:
         return is_file(where.settings)
     return bool(where.environ.get(URL)) or any(is_file(folder / ".env") for folder in where.folders)
+
+
+def _said_by(where: Where) -> str:
+    """Who says so where no manifest does."""
+    return f'as "{where.settings}" says' if where.scope is Scope.SYSTEM else "as SUPABASE_URL or a .env file says"
 
 
 def _is_configured(wanted: Wanted) -> bool:

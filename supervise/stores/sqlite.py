@@ -422,15 +422,18 @@ class Sqlite:
         self.epoch = epoch
         self.resend()
 
-    def replicate(self, wanted: bool) -> None:
-        """Whether what is written is kept for a replica, from now on and after the next opening."""
+    def replicate(self, wanted: bool) -> int:
+        """Whether what is written is kept for a replica, from now on and after the next opening; gives how much waited
+        that is not sent any more."""
         if wanted == self.replicates:
-            return
+            return 0
+        left = 0
         with self._transaction("write to"):
             self._set_meta("replicate", "1" if wanted else "0")
             if not wanted:
-                self._db.execute("delete from outbox where host = ?", (self._host,))
+                left = self._db.execute("delete from outbox where host = ?", (self._host,)).rowcount
         self.replicates = wanted
+        return left
 
     @property
     def instance(self) -> str:

@@ -27,6 +27,7 @@ from supervise.stores import Change, EventQuery, Memory, Sample
 from supervise.stores.backlog import Backlog, Newest
 from supervise.stores.file import set_aside
 from supervise.stores.sqlite import Sqlite, look
+from supervise.text import counted
 
 FIRST_RETRY = 1.0
 """Seconds. Also the least between two attempts, however many commits come."""
@@ -271,8 +272,11 @@ class Writer:
             replicate = self._replicate
             if self._afresh:
                 changes = (*changes, self._newest.change())
-        if replicate is not None:
-            store.replicate(replicate)
+        if replicate is not None and (left := store.replicate(replicate)):
+            waited = counted(left, "row")
+            logging.getLogger(__name__).warning(
+                "Supabase is not wanted any more; %s that waited for it stay here", waited
+            )
         store.commit_all(changes, now=now().wall)
         self._afresh = False
 

@@ -162,7 +162,7 @@ async def test_events_of_before_it_was_looked_for_are_kept_where_it_was_there_be
 
 @in_a_loop
 async def test_nothing_is_kept_any_more_where_it_was_taken_back_while_no_daemon_ran(
-    places: Places, there: There
+    places: Places, there: There, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running(places, installed()) as daemon:
         await until(lambda: there.epoch)
@@ -172,6 +172,7 @@ async def test_nothing_is_kept_any_more_where_it_was_taken_back_while_no_daemon_
         await asyncio.sleep(0.1)
         await commit(daemon)
         assert await daemon.writer.outbox_depth() == 0
+    assert "Supabase is not wanted any more; 1 row that waited" in caplog.text
 
 
 @in_a_loop
