@@ -1,6 +1,6 @@
 """What people ask of the database that all hosts share: which hosts there are, whose an agent is, what is to go.
 
-A host's session goes with whatever row is taken from it (a trigger sees to that where it is deleted): it opens a new
+A host's session ends with whatever row is taken from it (a trigger sees to that where it is deleted): it opens a new
 one at its next report, and sends all that is its own.
 """
 
@@ -112,7 +112,7 @@ def disown(db: Connection, word: str, host: str | None) -> tuple[str, str]:
                  updated_at = now() where host = %(host)s and name = %(name)s""",
             found,
         )
-        db.execute("delete from public.supervise_sessions where host = %(host)s", found)
+        db.execute("update public.supervise_sessions set epoch = 0 where host = %(host)s", found)
     return found["host"], found["agent_name"]
 
 

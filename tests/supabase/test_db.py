@@ -315,6 +315,18 @@ def test_a_forgotten_agent_is_gone_and_its_host_is_asked_to_begin_anew(
     assert report(api, epoch)["unknown_session"]
 
 
+@pytest.mark.parametrize("taken", [("db", "disown", "sma"), ("db", "forget", "sma", "-y")])
+def test_a_host_that_dies_as_an_agent_is_taken_from_it_is_silent_like_any_other(
+    supervise: Supervise, url: str, api: Api, db: Connection, taken: tuple[str, ...]
+) -> None:
+    report(api, opened(api), row(), row("ema", agent_name="EMA"))
+    assert supervise(*taken).code == ExitCode.OK
+    db.execute("update supervise_sessions set seen_at = now() - interval '61 seconds'")
+    assert api.rpc("sweep_silent_hosts") == {"hosts": ["ares"]}
+    assert [(one["status"], one["reason"]) for one in stored(api, name="ema")] == [("unknown", "HostSilent")]
+    assert json.loads(supervise("hosts", "--json").out)[0]["seen_at"]
+
+
 def test_an_agent_must_be_named_so_that_one_is_meant(supervise: Supervise, url: str, api: Api) -> None:
     for host in ("ares", "zeus"):
         report(api, opened(api, host), row(), host=host)

@@ -103,6 +103,31 @@ def test_the_view_says_itself_that_a_host_is_silent_though_nobody_is_there_to_sw
     assert (sma["status"], sma["reason"]) == ("running", "AsWanted")
 
 
+def test_no_row_of_a_dead_host_says_more_than_is_known_whatever_becomes_of_locks(api: Api, db: Connection) -> None:
+    names = ("ema", "rsi", "sma")
+    rows = (row(name, seq, agent_name=name) for seq, name in enumerate(names, 1))
+    report(api, opened(api), *rows, host_row=HOST_ROW)
+    db.execute("update agent_status set lock_status = 'running', lock_until = now() + interval '1 hour'")
+    silent(db, "ares")
+    db.execute("update host_status set seen_at = now() - interval '61 seconds'")
+
+    def statuses(table: str) -> list[tuple[str, int]]:
+        _, found = api.call(f"{table}?select=status,health&order=agent_name")
+        return [(one["status"], one["health"]) for one in found]
+
+    assert api.rpc("sweep_silent_hosts") == {"hosts": ["ares"]}
+    assert statuses("agent_status") == statuses("agent_health_latest") == [("running", 100)] * 3
+    db.execute("update agent_status set lock_status = null where name = 'ema'")
+    assert statuses("agent_status")[0] == ("unknown", 0)
+    db.execute("alter table agent_status disable trigger user")
+    db.execute("update agent_status set lock_until = now() - interval '1 second' where name = 'rsi'")
+    db.execute("alter table agent_status enable trigger user")
+    assert statuses("agent_health_latest") == [("unknown", 0), ("unknown", 0), ("running", 100)]
+    db.execute("update agent_status set status = 'running', health = 3 where name = 'ema'")
+    assert api.rpc("sweep_silent_hosts") == {"hosts": []}
+    assert statuses("agent_status") == [("unknown", 0), ("unknown", 0), ("running", 100)]
+
+
 def test_realtime_gets_changes_and_not_every_beat(db: Connection) -> None:
     found = db.execute("select tablename from pg_publication_tables where pubname = 'supabase_realtime'").fetchall()
     assert found == [{"tablename": "agent_events"}]

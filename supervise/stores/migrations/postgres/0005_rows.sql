@@ -48,6 +48,10 @@ begin
   end if;
   if new.lock_status is null or new.lock_until <= now() then
     new.status := new.observed_status;
+    if new.reason in ('HostSilent', 'Disowned') then -- what was observed is not known to be true any more
+      new.status := 'unknown';
+      new.health := 0;
+    end if;
     new.overwritten_at := now();
     new.lock_status := null;
     new.lock_health := null;
@@ -66,12 +70,13 @@ create trigger supervise_insert before insert on public.agent_status
 create trigger supervise_update before update on public.agent_status
   for each row execute function supervise.agent_status_before_update();
 
--- A host whose rows somebody else has deleted opens a new session, and sends all of them. `seen_at = now()`: it was the
--- host itself, who has just given a sign of life in this transaction.
+-- A host whose rows somebody else has deleted opens a new session, and sends all of them: epoch 0 is nobody's. The session
+-- itself stays: by it the host's other rows are found should it be silent. `seen_at = now()`: it was the host itself, who
+-- has just given a sign of life in this transaction.
 create function supervise.agent_status_after_delete() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  delete from public.supervise_sessions s
+  update public.supervise_sessions s set epoch = 0
     where s.seen_at <> now() and s.host in (select gone.host from gone);
   return null;
 end $$;

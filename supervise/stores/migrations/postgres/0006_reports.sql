@@ -221,7 +221,15 @@ begin
   return jsonb_build_object('taken', taken);
 end $$;
 
+-- Whether a row of a host that is silent says more than anybody knows: not swept yet, or written or unlocked since.
+create function supervise.says_too_much(s public.agent_status) returns boolean
+language sql stable set search_path = '' as $$
+  select s.reason <> 'HostSilent' or s.lock_until <= now()
+    or s.lock_status is null and (s.status, s.health) is distinct from ('unknown', 0)
+$$;
+
 -- Rows of hosts that were silent for a minute by the database's own clock are not known any more. What was observed stays.
+-- Locks that have ended are taken off by the hosts that live, here where no host does so.
 create function public.sweep_silent_hosts() returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -232,19 +240,23 @@ begin
     perform supervise.host_of(supervise.key_host());
   end if;
   for silent in
-    select * from public.supervise_sessions s
-    where not s.silent and s.seen_at < now() - interval '60 seconds' for update skip locked
+    select * from public.supervise_sessions q
+    where q.seen_at < now() - interval '60 seconds' and (not q.silent or exists (
+      select from public.agent_status s where s.host = q.host and supervise.says_too_much(s)))
+    for update skip locked
   loop
-    update public.supervise_sessions s set silent = true where s.host = silent.host;
     update public.agent_status s set status = 'unknown', reason = 'HostSilent', health = 0, since = now(), updated_at = now(),
       message = 'Its host was last heard of at ' || to_char(silent.seen_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC.'
-      where s.host = silent.host;
+      where s.host = silent.host and supervise.says_too_much(s);
+    continue when silent.silent;
+    update public.supervise_sessions q set silent = true where q.host = silent.host;
     insert into public.agent_events (id, host, name, at, kind, reason, message, by) values (
       'silent-' || md5(silent.host || silent.seen_at::text), silent.host, '', now(), 'host', 'HostSilent',
       'It was last heard of at ' || to_char(silent.seen_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC.',
       'supervise') on conflict do nothing;
     hosts := hosts || to_jsonb(silent.host);
   end loop;
+  update public.agent_status s set lock_status = null where s.host = '' and s.lock_until <= now();
   return jsonb_build_object('hosts', hosts);
 end $$;
 

@@ -8,15 +8,17 @@ do $$ begin
              case when said.silent then 'unknown' else s.status end as status,
              case when said.silent then 0 else s.health end as health,
              case when said.silent then 'HostSilent' else s.reason end as reason,
-             case when said.silent
+             case when said.silent and s.reason <> 'HostSilent'
                then 'Its host was last heard of at ' || to_char(h.seen_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC.'
                else s.message end as message,
              s.last_heartbeat, s.last_error, s.last_activity, s.updated_at,
              extract(epoch from now() - s.last_heartbeat) as heartbeat_age
       from public.agent_status s
       left join public.host_status h on h.host = s.host
-      cross join lateral (select s.lock_status is null and s.reason <> 'HostSilent'
-                                 and coalesce(h.seen_at < now() - interval '60 seconds', false) as silent) as said;
+      cross join lateral (
+        select coalesce(s.lock_until <= now(), true) -- a lock is shown until it ends
+               and (s.reason = 'HostSilent' or coalesce(h.seen_at < now() - interval '60 seconds', false)) as silent
+      ) as said;
     revoke all on public.agent_health_latest from public, anon, authenticated;
     grant select on public.agent_health_latest to authenticated, service_role;
   end if;
