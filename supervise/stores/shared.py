@@ -100,18 +100,10 @@ def disown(db: Connection, word: str, host: str | None) -> tuple[str, str]:
     """Make an agent nobody's, for the next host that has one of its title; gives its host and title until now."""
     with db.transaction():
         found = _one(db, word, host)
-        taken = "select 1 from public.agent_status where host = '' and name = %s"
-        if db.execute(taken, (found["name"],)).fetchone():
-            raise SuperviseError(
-                f'cannot disown "{word}": nobody\'s row of that name is there already; forget it first'
-            )
-        db.execute(
-            """update public.agent_status set
-                 host = '', epoch = 0, seq = 0, status = 'unknown', health = 0, since = now(),
-                 reason = 'Disowned', message = 'It belongs to no host since it was taken from ' || host || '.',
-                 updated_at = now() where host = %(host)s and name = %(name)s""",
-            found,
-        )
+        if not found["host"]:
+            raise SuperviseError(f'cannot disown "{word}": it belongs to no host already')
+        said = f"It belongs to no host since it was taken from {found['host']}."
+        db.execute("select supervise.disown(%s, %s, %s)", (found["host"], found["name"], said))
         db.execute("update public.supervise_sessions set epoch = 0 where host = %(host)s", found)
     return found["host"], found["agent_name"]
 

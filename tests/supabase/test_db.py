@@ -293,6 +293,7 @@ def test_an_agent_moves_to_another_host(supervise: Supervise, url: str, api: Api
     assert supervise("db", "disown", "SMA").code == ExitCode.OK
     (nobody,) = stored(api)
     assert (nobody["host"], nobody["status"], nobody["reason"]) == ("", "unknown", "Disowned")
+    assert "belongs to no host already" in supervise("db", "disown", "SMA").err
     zeus = opened(api, "zeus")
     answer = report(api, zeus, row("sma_bot", 1, agent_name="SMA"), host="zeus")
     assert answer["rows"][0]["applied"]

@@ -135,6 +135,26 @@ def test_names_and_titles_of_every_kind_are_kept_as_they_are(api: Api) -> None:
     assert [one["agent_name"] for one in stored(api)] == titles
 
 
+@pytest.mark.parametrize("when", ["", "deferrable initially deferred"])
+def test_a_table_that_refers_to_rows_keeps_them_and_holds_nothing_else_up(api: Api, db: Connection, when: str) -> None:
+    db.execute(f"create table notes (title text references agent_status (agent_name) {when})")
+    try:
+        ares, zeus = opened(api, "ares"), opened(api, "zeus")
+        report(api, ares, row(), row("ema", agent_name="EMA"))
+        report(api, zeus, row(), host="zeus")
+        db.execute("insert into notes values ('SMA'), ('SMA @zeus')")
+        renamed = report(api, ares, row("sma", 2, agent_name="Smooth", health=5), row("ema", 2, agent_name="Ema"))
+        assert [one["applied"] for one in renamed["rows"]] == [True, True]
+        assert [(one["agent_name"], one["health"]) for one in stored(api, host="ares")] == [("Ema", 100), ("SMA", 5)]
+        assert api.rpc("retain_agents", host="ares", epoch=ares, names=[]) == {"gone": 2}
+        assert api.rpc("retain_agents", host="zeus", epoch=zeus, names=[]) == {"gone": 1}
+        left = [(one["host"], one["agent_name"], one["status"], one["health"], one["reason"]) for one in stored(api)]
+        assert left == [("", "SMA", "unknown", 0, "Disowned"), ("", "SMA @zeus", "unknown", 0, "Disowned")]
+        assert report(api, zeus, row(seq=3), host="zeus")["rows"][0]["applied"]
+    finally:
+        db.execute("drop table notes")
+
+
 # --- Bad rows ---------------------------------------------------------------------------------------------------------
 
 

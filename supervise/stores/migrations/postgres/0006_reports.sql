@@ -124,8 +124,8 @@ begin
   end loop;
 end $$;
 
--- Titles that have changed, each by itself, since another host may take one at this moment. Comes before the new (epoch,
--- seq): alone it would look like a foreign write.
+-- Titles that have changed, each by itself, since another host may take one at this moment, or somebody else's table refer
+-- to one. Comes before the new (epoch, seq): alone it would look like a foreign write.
 create function supervise.rename_rows(h text, e bigint, sent public.agent_status[]) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -138,9 +138,10 @@ begin
       and not starts_with(s.agent_name, left(r.agent_name, 150) || ' @' || left(h, 150))
   loop
     begin
+      set constraints all immediate;
       update public.agent_status s set agent_name = supervise.shown_name(h, found_name, title)
         where s.host = h and s.name = found_name;
-    exception when unique_violation then
+    exception when unique_violation or foreign_key_violation then
       null; -- its next row tries again
     end;
   end loop;
