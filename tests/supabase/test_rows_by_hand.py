@@ -232,12 +232,18 @@ def test_words_checks_views_triggers_and_references_of_theirs_are_no_obstacle(ma
 
 
 def test_a_view_of_theirs_goes_on_and_opens_nothing(made: Made, stack: Stack) -> None:
-    name, _ = made(FIRST + "create view dashboard as select id, agent_name, status from agent_status;")
-    assert any("dashboard" in one for one in notices(stack, name))
+    name, _ = made(
+        FIRST + "create view dashboard as select id, agent_name, status from agent_status;"
+        "create materialized view of_late as select * from dashboard; create view board as select * from of_late;"
+    )
+    said = notices(stack, name)
+    assert all(any(f"view {view} shows" in one for one in said) for view in ("dashboard", "of_late", "board"))
     api = stack.serve(name)
-    assert len(api.call("dashboard")[1]) == 5
-    assert api.call("dashboard", key=api.publishable_key)[0] == 401
-    assert api.call("dashboard", token=api.token("authenticated", sub=str(uuid4())))[1] == []
+    stranger = api.token("authenticated", sub=str(uuid4()))
+    assert len(api.call("dashboard")[1]) == len(api.call("board")[1]) == 5
+    assert [api.call(view, key=api.publishable_key)[0] for view in ("dashboard", "of_late", "board")] == [401] * 3
+    assert api.call("dashboard", token=stranger)[1] == []
+    assert [api.call(view, token=stranger)[0] for view in ("of_late", "board")] == [403] * 2
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 -- `trading_agent_heartbeats`, the log that agents in the field write and dashboards read. One that was made by hand stays
 -- as it is; else a view of that name takes what they write and shows beside it how our agents are and were. A host may add
--- to it for its own agents, nobody may change it. And views that others made of these tables let nobody see more than they
--- may by themselves.
+-- to it for its own agents, nobody may change it. And what others made of these tables, views on views as well, lets nobody
+-- see more than they may by themselves.
 
 create function supervise.is_own_agent(title text) returns boolean
 language sql stable security definer set search_path = '' as $$
@@ -104,18 +104,28 @@ end $$;
 
 do $$
 declare
-  one regclass;
+  one record;
 begin
   for one in
-    select distinct v.oid from pg_catalog.pg_class v
-    join pg_catalog.pg_rewrite r on r.ev_class = v.oid
-    join pg_catalog.pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
-    where v.relkind = 'v' and not coalesce(v.reloptions @> array['security_invoker=true'], false)
-      and d.refobjid in (to_regclass('public.agent_status'), to_regclass('public.trading_agent_heartbeats'))
+    with recursive seen (id) as (
+      select seed.id::oid from (values (to_regclass('public.agent_status')), (to_regclass('public.trading_agent_heartbeats'))) seed (id)
+      where seed.id is not null
+      union
+      select r.ev_class from seen
+      join pg_catalog.pg_depend d on d.refobjid = seen.id and d.classid = 'pg_rewrite'::regclass
+      join pg_catalog.pg_rewrite r on r.oid = d.objid
+    )
+    select v.oid::regclass as name, v.relkind as kind from seen join pg_catalog.pg_class v on v.oid = seen.id
+    where v.relkind = 'm' or v.relkind = 'v' and not coalesce(v.reloptions @> array['security_invoker=true'], false)
   loop
-    raise warning 'view % shows everybody only what they may see by themselves now', one;
-    execute format('alter view %s set (security_invoker = true)', one);
-    execute format('revoke all on %s from public, anon', one);
+    if one.kind = 'm' then -- it knows no rows that are somebody's
+      raise warning 'materialized view % shows nothing without the secret key from now on', one.name;
+      execute format('revoke all on %s from public, anon, authenticated', one.name);
+    else
+      raise warning 'view % shows everybody only what they may see by themselves now', one.name;
+      execute format('alter view %s set (security_invoker = true)', one.name);
+      execute format('revoke all on %s from public, anon', one.name);
+    end if;
   end loop;
 end $$;
 
