@@ -233,6 +233,33 @@ def test_a_command_is_for_five_minutes_and_no_longer(filled: Api, db: Connection
     assert db.execute("select state from supervise_commands").fetchone() == {"state": "expired"}
 
 
+def test_a_command_that_its_host_never_took_or_finished_ends_and_goes_with_the_history(
+    filled: Api, db: Connection
+) -> None:
+    for kind in ("start", "stop", "restart"):
+        ask(filled, member(filled, db, "operator"), kind=kind)
+    db.execute(
+        "update supervise_commands set expires_at = now(), claimed_at = now() - interval '59 minutes',"
+        " state = case kind when 'start' then 'queued' else 'claimed' end"
+    )
+    db.execute("update supervise_commands set claimed_at = now() - interval '61 minutes' where kind = 'stop'")
+    filled.rpc("sweep_silent_hosts")
+    found = db.execute("select kind, state, detail from supervise_commands order by id").fetchall()
+    assert [tuple(one.values()) for one in found] == [
+        ("start", "expired", "its host did not take it in time"),
+        ("stop", "expired", "its host took it and said nothing more"),
+        ("restart", "claimed", ""),
+    ]
+    db.execute("update supervise_commands set requested_at = now() - interval '25 hours' where kind = 'start'")
+    filled.rpc("retain_history", host="ares", events=0, samples=0)
+    assert db.execute("select kind from supervise_commands order by id").fetchall() == [
+        {"kind": "stop"},
+        {"kind": "restart"},
+    ]
+    filled.rpc("prune_history", events_before="2999-01-01T00:00:00Z", samples_before="2026-01-01T00:00:00Z")
+    assert db.execute("select kind from supervise_commands").fetchall() == [{"kind": "restart"}]
+
+
 def test_nobody_floods_a_host_with_commands(filled: Api, db: Connection) -> None:
     operator = member(filled, db, "operator")
     many = [{"host": "ares", "name": "sma", "kind": "start"}] * 101

@@ -90,4 +90,4 @@ create table public.supervise_commands (
   finished_at timestamptz,
   detail text not null default '' check (length(detail) <= 8192)
 );
-create index supervise_commands_waiting on public.supervise_commands (host, id) where state = 'queued';
+create index supervise_commands_waiting on public.supervise_commands (host, id) where state in ('queued', 'claimed');

@@ -258,6 +258,7 @@ begin
     hosts := hosts || to_jsonb(silent.host);
   end loop;
   update public.agent_status s set lock_status = null where s.host = '' and s.lock_until <= now();
+  perform supervise.expire_commands();
   return jsonb_build_object('hosts', hosts);
 end $$;
 
@@ -274,5 +275,8 @@ begin
   delete from public.agent_samples where ctid in (
     select s.ctid from public.agent_samples s where s.at < samples_before limit most);
   get diagnostics samples = row_count;
+  delete from public.supervise_commands where id in (
+    select c.id from public.supervise_commands c
+    where c.requested_at < events_before and c.state not in ('queued', 'claimed') limit most);
   return jsonb_build_object('events', events, 'samples', samples);
 end $$;

@@ -26,14 +26,23 @@ language sql set search_path = '' as $$
   returning jsonb_build_object('id', id)
 $$;
 
+-- What no host has taken in time, and what one took and said nothing of for an hour: it may have died of it.
+create function supervise.expire_commands() returns void
+language sql security definer set search_path = '' as $$
+  update public.supervise_commands c set state = 'expired', finished_at = now(),
+    detail = case c.state when 'queued' then 'its host did not take it in time'
+             else 'its host took it and said nothing more' end
+    where c.state = 'queued' and c.expires_at <= now()
+      or c.state = 'claimed' and c.claimed_at <= now() - interval '1 hour'
+$$;
+
 create function public.claim_commands(host text, most int default 20) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   h constant text := supervise.host_of(claim_commands.host);
   claimed jsonb;
 begin
-  update public.supervise_commands c set state = 'expired'
-    where c.host = h and c.state = 'queued' and c.expires_at <= now();
+  perform supervise.expire_commands();
   with taken as (
     update public.supervise_commands c set state = 'claimed', claimed_at = now()
     where c.id in (select w.id from public.supervise_commands w

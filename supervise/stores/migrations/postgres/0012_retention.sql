@@ -20,6 +20,10 @@ begin
     select s.ctid from public.agent_samples s
     where s.host = h and s.at < now() - make_interval(secs => greatest(samples, 86400)) limit batch));
   get diagnostics old_samples = row_count;
+  delete from public.supervise_commands where id in (
+    select c.id from public.supervise_commands c
+    where c.host = h and c.state not in ('queued', 'claimed')
+      and c.requested_at < now() - make_interval(secs => greatest(events, 86400)) limit batch);
   return jsonb_build_object('events', old_events, 'samples', old_samples);
 end $$;
 
