@@ -38,10 +38,10 @@ def key(api: Api, db: Connection, host: str = "ares", **changes: Any) -> str:
     return api.token("supervise_host", **{"host": host, "kid": kid, **changes})
 
 
-def member(api: Api, db: Connection, role: str) -> str:
+def member(api: Api, db: Connection, role: str, **claims: str) -> str:
     user = str(uuid4())
     db.execute("insert into supervise_members (user_id, role) values (%s, %s)", (user, role))
-    return api.token("authenticated", sub=user, email=f"{role}@example.org")
+    return api.token("authenticated", **{"sub": user, "email": f"{role}@example.org", **claims})
 
 
 def stranger(api: Api) -> str:
@@ -170,6 +170,9 @@ def test_an_operator_locks_under_their_own_name_and_nothing_else(filled: Api, db
     for forged in ({"lock_by": "somebody"}, {"status": "running"}, {"health": 100}, {"host": "zeus"}):
         status, answer = filled.call(path, {"lock_status": "error", **forged}, token=operator, method="PATCH")
         assert (status, answer["code"]) == (403, "42501"), forged
+    nameless = member(filled, db, "operator", email="")
+    status, (found,) = filled.call(path, {"lock_status": "error"}, token=nameless, method="PATCH")
+    assert (status, len(found["lock_by"])) == (200, len(str(uuid4()))), "their id"
     viewer = member(filled, db, "viewer")
     assert filled.call(path, {"lock_status": "error"}, token=viewer, method="PATCH") == (200, [])
 
@@ -219,8 +222,9 @@ def test_only_start_stop_and_restart_of_an_agent_that_is_there(
 
 def test_neither_viewers_nor_strangers_nor_hosts_ask(filled: Api, db: Connection) -> None:
     for token in (member(filled, db, "viewer"), stranger(filled), key(filled, db)):
-        status, answer = ask(filled, token)
-        assert (status, answer["code"]) == (403, "42501")
+        for name in ("sma", "nobody"):  # nor do they learn which agents there are
+            status, answer = ask(filled, token, name=name)
+            assert (status, answer["code"]) == (403, "42501")
 
 
 def test_a_command_is_for_five_minutes_and_no_longer(filled: Api, db: Connection) -> None:
@@ -321,6 +325,12 @@ def test_a_host_that_writes_to_tables_by_itself_reaches_its_own_rows_and_no_epoc
     for forged in ({"host": "zeus"}, {"epoch": 2**62}, {"lock_status": "running"}, {"overwritten_at": None}):
         status, answer = patch("name=eq.sma", **forged)
         assert (status, answer["code"]) == (403, "42501"), forged
+    to_come = {"host": "ares", "updated_at": "2026-01-01", "epoch": 2**62}
+    assert filled.call("host_status", to_come, token=ares)[0] == 403
+    db.execute("insert into agent_status (agent_name, status, health) values ('By Hand', 'running', 5)")
+    assert patch("host=eq.", host="ares", epoch=1) == (200, [])
+    report(filled, 1, row("hand", 3, agent_name="By Hand"), token=ares)
+    assert [one["host"] for one in stored(filled, name="hand")] == ["ares"]
     for path in ("agent_status", "agent_events", "supervise_commands"):
         status, _ = filled.call(f"{path}?host=not.is.null", token=ares, method="DELETE")
         assert status == 403

@@ -33,8 +33,13 @@ def test_a_seq_that_a_leaked_key_wrote_is_told_and_a_new_epoch_overcomes_it(api:
     assert [(one["name"], one["row"]["seq"]) for one in answer["rows"]] == [("sma", HUGE)]
     refused = report(api, epoch, row(seq=9, health=91))["rows"][0]
     assert (refused["applied"], refused["row"]["health"]) == (False, 1)
-    assert report(api, opened(api), row(seq=10, health=92))["rows"][0]["applied"]
+    epoch = opened(api)
+    assert report(api, epoch, row(seq=10, health=92))["rows"][0]["applied"]
     assert stored(api)[0]["health"] == 92
+    host_row = {"updated_at": "2026-01-01T00:00:00+00:00"}
+    report(api, epoch, host_row={**host_row, "seq": HUGE})
+    assert report(api, epoch, host_row={**host_row, "seq": 11})["unknown_session"]
+    assert not report(api, opened(api), host_row={**host_row, "seq": 12})["unknown_session"]
 
 
 def test_a_second_store_under_the_name_of_a_host_that_writes_is_told(api: Api) -> None:

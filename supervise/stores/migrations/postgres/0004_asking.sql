@@ -11,6 +11,12 @@ language sql stable set search_path = '' as $$
   select coalesce(nullif(current_setting('role', true), 'none'), session_user)
 $$;
 
+-- The name of whoever is asking: a user who came by telephone has an email, which is empty.
+create function supervise.asker() returns text
+language sql stable set search_path = '' as $$
+  select left(coalesce(nullif(supervise.claims() ->> 'email', ''), supervise.claims() ->> 'sub', supervise.asking_role()), 255)
+$$;
+
 -- The host of the key with which is asked; null where that was revoked, has expired or was never given.
 create function supervise.key_host() returns text
 language sql stable security definer set search_path = '' as $$

@@ -38,7 +38,7 @@ begin
   end if;
   if (new.lock_status, new.lock_health, new.lock_reason, new.lock_until)
      is distinct from (old.lock_status, old.lock_health, old.lock_reason, old.lock_until) then
-    new.lock_by := left(coalesce(supervise.claims() ->> 'email', supervise.claims() ->> 'sub', supervise.asking_role()), 255);
+    new.lock_by := supervise.asker();
     new.lock_until := coalesce(new.lock_until, now() + interval '2 hours');
     new.lock_health := coalesce(new.lock_health, new.health);
     new.lock_reason := coalesce(new.lock_reason, '');

@@ -62,6 +62,7 @@ declare
   sent public.agent_status[];
   newest bigint;
   shared boolean;
+  outrun boolean;
 begin
   perform supervise.refuse_no_list(rows);
   current_epoch := supervise.seen(h, e);
@@ -86,10 +87,31 @@ begin
     from unnest(sent) r
     where s.host = h and s.name = r.name and (e, r.seq) > (s.epoch, s.seq);
   perform supervise.report_host(h, e, host_row);
+  -- Somebody else wrote a higher number than the host has reached: only a new epoch overcomes that.
+  outrun := exists (select from public.host_status s
+                    where s.host = h and s.epoch = e and s.seq > (host_row ->> 'seq')::bigint);
   return jsonb_build_object(
-    'rows', supervise.answer(h, e, sent, newest), 'superseded', false, 'unknown_session', false, 'shared', shared,
+    'rows', supervise.answer(h, e, sent, newest), 'superseded', false, 'unknown_session', outrun, 'shared', shared,
     'commands', (select count(*) from public.supervise_commands c
                  where c.host = h and c.state = 'queued' and c.expires_at > now()));
+end $$;
+
+-- Nobody's rows of these titles, or those that some host showed as `Title @host`, are this host's from now on. No other way
+-- leads to them, so that a key that has leaked takes none but by saying so in a report.
+create function supervise.take_over(host text, absent public.agent_status[]) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  h constant text := supervise.host_of(take_over.host);
+  r public.agent_status;
+begin
+  for r in select * from unnest(absent) one order by one.agent_name loop
+    update public.agent_status s set host = h, name = r.name, epoch = 0, seq = 0
+      where s.host = '' and s.name = (
+        select nobody.name from public.agent_status nobody
+        where nobody.host = '' and (nobody.agent_name = r.agent_name
+          or nobody.reason = 'Disowned' and starts_with(nobody.agent_name, left(r.agent_name, 200) || ' @'))
+        order by nobody.agent_name <> r.agent_name, nobody.agent_name limit 1);
+  end loop;
 end $$;
 
 -- Rows for agents that have none yet: nobody's row of that title, or a new one.
@@ -103,8 +125,7 @@ begin
   if cardinality(absent) = 0 then
     return;
   end if;
-  update public.agent_status s set host = h, name = r.name, epoch = 0, seq = 0
-    from unnest(absent) r where s.host = '' and s.agent_name = r.agent_name;
+  perform supervise.take_over(h, absent);
   for attempt in 1..3 loop
     insert into public.agent_status (
       host, name, agent_name, project, unit, platform, phase, status, reason, message, since, observed_status,

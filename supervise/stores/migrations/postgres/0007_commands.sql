@@ -3,21 +3,30 @@
 create function supervise.supervise_commands_before_insert() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  new.actor := left(coalesce(supervise.claims() ->> 'email', supervise.claims() ->> 'sub', supervise.asking_role()), 255);
+  new.actor := supervise.asker();
   new.state := 'queued';
   new.requested_at := now();
   new.expires_at := now() + interval '5 minutes';
-  if not exists (select from public.agent_status s where s.host = new.host and s.name = new.name) then
-    raise exception 'host % has no agent %', new.host, new.name using errcode = '23503';
-  end if;
-  if (select count(*) from public.supervise_commands c
-      where c.host = new.host and c.state = 'queued' and c.expires_at > now()) >= 100 then
-    raise exception 'a hundred commands wait for host % already', new.host using errcode = '23514';
-  end if;
   return new;
 end $$;
 create trigger supervise_insert before insert on public.supervise_commands
   for each row execute function supervise.supervise_commands_before_insert();
+
+-- Asked only once it is known who may ask: the answers tell which agents there are.
+create function supervise.supervise_commands_after_insert() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if not exists (select from public.agent_status s where s.host = new.host and s.name = new.name) then
+    raise exception 'host % has no agent %', new.host, new.name using errcode = '23503';
+  end if;
+  if (select count(*) from public.supervise_commands c
+      where c.host = new.host and c.state = 'queued' and c.expires_at > now()) > 100 then
+    raise exception 'a hundred commands wait for host % already', new.host using errcode = '23514';
+  end if;
+  return null;
+end $$;
+create trigger supervise_check after insert on public.supervise_commands
+  for each row execute function supervise.supervise_commands_after_insert();
 
 create function public.request_command(host text, name text, kind text) returns jsonb
 language sql set search_path = '' as $$

@@ -22,8 +22,7 @@ begin
   foreach one in array array['agent_status', 'agent_events', 'agent_samples', 'host_status', 'supervise_commands'] loop
     execute format('grant select on public.%I to authenticated, supervise_host', one);
     execute format('create policy supervise_members_read on public.%I for select to authenticated using (%s)', one, reads);
-    execute format('create policy supervise_host_reads on public.%I for select to supervise_host using (%s)', one,
-                   own || case when one = 'agent_status' then $c$ or host = '' and (select supervise.key_host()) is not null$c$ else '' end);
+    execute format('create policy supervise_host_reads on public.%I for select to supervise_host using (%s)', one, own);
   end loop;
   execute format('create policy supervise_members_lock on public.agent_status for update to authenticated
     using (%1$s) with check (%1$s)', acts);
@@ -31,7 +30,7 @@ begin
     with check (%s)', acts);
   execute format('create policy supervise_own_membership on public.supervise_members for select to authenticated
     using (user_id::text = %s ->> ''sub'')', claims);
-  foreach one in array array['agent_events', 'agent_samples', 'host_status'] loop
+  foreach one in array array['agent_events', 'agent_samples'] loop
     execute format('create policy supervise_host_writes on public.%I for insert to supervise_host with check (%s)', one, own);
   end loop;
 end $$;
@@ -60,10 +59,12 @@ grant insert (
 create policy supervise_host_inserts on public.agent_status for insert to supervise_host
   with check (host = (select supervise.key_host()) and epoch <= (select supervise.key_epoch()));
 create policy supervise_host_updates on public.agent_status for update to supervise_host
-  using (host = (select supervise.key_host()) or host = '' and (select supervise.key_host()) is not null)
+  using (host = (select supervise.key_host()))
   with check (host = (select supervise.key_host()) and epoch <= (select supervise.key_epoch()));
 grant update (platform, version, boot, started_at, agents, message, updated_at, epoch, seq) on public.host_status
   to supervise_host;
+create policy supervise_host_inserts on public.host_status for insert to supervise_host
+  with check (host = (select supervise.key_host()) and epoch <= (select supervise.key_epoch()));
 create policy supervise_host_updates on public.host_status for update to supervise_host
   using (host = (select supervise.key_host()))
   with check (host = (select supervise.key_host()) and epoch <= (select supervise.key_epoch()));
