@@ -118,6 +118,28 @@ def test_the_second_host_with_an_agent_of_a_title_is_named_with_it(api: Api) -> 
     assert answer["rows"] == [taken("SMA @zeus")]
 
 
+def test_a_title_is_shown_without_its_host_again_once_no_other_host_has_it(api: Api, db: Connection) -> None:
+    ares, zeus = opened(api, "ares"), opened(api, "zeus")
+    report(api, ares, row())
+    report(api, zeus, row(), host="zeus")
+    api.rpc("retain_agents", host="ares", epoch=ares, names=[])
+    report(api, zeus, row(seq=2), host="zeus")
+    assert [(one["host"], one["agent_name"]) for one in stored(api)] == [("zeus", "SMA")]
+
+
+def test_a_disowned_agent_goes_to_the_next_host_of_its_title_though_it_was_shown_with_its_host(
+    api: Api, db: Connection
+) -> None:
+    for host in ("ares", "zeus"):
+        report(api, opened(api, host), row(), host=host)
+    db.execute("select supervise.disown('zeus', 'sma', '')")
+    (nobody,) = stored(api, host="")
+    report(api, opened(api, "nyx"), row("new", agent_name="SMA"), row("other", agent_name="SM"), host="nyx")
+    found = {one["name"]: (one["id"], one["agent_name"]) for one in stored(api, host="nyx")}
+    assert found["new"] == (nobody["id"], "SMA @nyx")
+    assert found["other"][1] == "SM"
+
+
 def test_a_new_title_is_taken_over_though_another_agent_has_it(api: Api) -> None:
     epoch = opened(api)
     report(api, epoch, row("sma", 1), row("ema", 1, agent_name="EMA"))

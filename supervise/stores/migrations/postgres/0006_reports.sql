@@ -156,7 +156,7 @@ begin
   for found_name, title in
     select r.name, r.agent_name from unnest(sent) r join public.agent_status s on s.host = h and s.name = r.name
     where (e, r.seq) > (s.epoch, s.seq) and s.agent_name <> r.agent_name
-      and not starts_with(s.agent_name, left(r.agent_name, 150) || ' @' || left(h, 150))
+      and s.agent_name <> supervise.shown_name(h, r.name, r.agent_name)
   loop
     begin
       set constraints all immediate;
