@@ -151,6 +151,9 @@ def test_a_host_lets_its_own_old_history_go_but_no_day_of_it(api: Api, db: Conne
     for ages in ("31 days", "old"), ("25 hours", "day"), ("23 hours", "new"):
         db.execute("update agent_events set at = now() - %s::interval where id like '%% ' || %s", ages)
     db.execute("update agent_samples set at = now() - make_interval(hours => 23 + extract(minute from at)::int * 2)")
+    assert api.rpc("retain_history", host="ares", events=0, samples=0) == {"events": 0, "samples": 0}, "just arrived"
+    for table in ("agent_events", "agent_samples"):
+        db.execute(f"update {table} set arrived_at = at")
 
     def kept(**asked: Any) -> Any:
         return api.rpc("retain_history", host="ares", **asked)

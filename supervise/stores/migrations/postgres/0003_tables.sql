@@ -40,8 +40,12 @@ alter table public.host_status
   add constraint host_status_times check (isfinite(started_at) and isfinite(updated_at)),
   set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 comment on column public.host_status.seen_at is 'When the host was last heard of, by the database''s own clock.';
-alter table public.agent_events add constraint agent_events_times check (isfinite(at));
+alter table public.agent_events
+  add column arrived_at timestamptz not null default now(),
+  add constraint agent_events_times check (isfinite(at));
+comment on column public.agent_events.arrived_at is 'By the database''s own clock: `at` is its host''s, which may be wrong.';
 alter table public.agent_samples
+  add column arrived_at timestamptz not null default now(),
   add constraint agent_samples_times check (isfinite(at) and isfinite(since) and isfinite(last_heartbeat)),
   add constraint agent_samples_ranges check (
     restarts >= 0 and pid >= 0 and memory >= 0 and tasks >= 0 and cpu between 0 and 1000000);
