@@ -74,6 +74,21 @@ def test_a_lock_that_is_taken_back_shows_the_truth(api: Api, db: Connection) -> 
     assert report(api, epoch)["rows"][0]["lock"] is None
 
 
+@pytest.mark.parametrize("ended_by", ["its writer", "the sweep"])
+def test_a_row_by_hand_says_what_its_writer_says_once_a_lock_ends(api: Api, db: Connection, ended_by: str) -> None:
+    db.execute("insert into agent_status (agent_name, status, health) values ('SMA', 'stopped', 0)")
+    lock(db)
+    db.execute("update agent_status set status = 'running'")
+    assert stored(api)[0]["status"] == "warning"
+    db.execute("alter table agent_status disable trigger user")
+    db.execute("update agent_status set lock_until = now() - interval '1 second'")
+    db.execute("alter table agent_status enable trigger user")
+    if ended_by == "its writer":
+        db.execute("update agent_status set status = 'error'")
+    api.rpc("sweep_silent_hosts")
+    assert stored(api)[0]["status"] == ("error" if ended_by == "its writer" else "running")
+
+
 def test_no_lock_lasts_longer_than_a_day(api: Api, db: Connection) -> None:
     report(api, opened(api), row(seq=1))
     with pytest.raises(Exception, match="a lock ends within 24 hours"):

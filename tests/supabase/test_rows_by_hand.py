@@ -155,7 +155,7 @@ def test_a_host_takes_over_the_row_of_the_agent_that_it_runs(served: Callable[[s
 def test_their_rows_are_not_swept(served: Callable[[str], tuple[Api, Connection]]) -> None:
     api, _ = served(FIRST)
     assert api.rpc("sweep_silent_hosts") == {"hosts": []}
-    assert {one["status"] for one in stored(api)} == {"stopped"}
+    assert {(one["status"], one["observed_status"]) for one in stored(api)} == {("stopped", "stopped")}
 
 
 def test_a_table_by_hand_has_every_column_of_a_new_one(made: Made, stack: Stack) -> None:
@@ -184,9 +184,19 @@ def test_numbers_of_rows_do_not_run_out(served: Callable[[str], tuple[Api, Conne
 
 
 def test_a_table_that_was_open_to_all_is_closed_and_that_is_said(made: Made, stack: Stack) -> None:
-    name, _ = made(FIRST)
+    needs_more = (
+        "alter table agent_status add team text not null default ''; alter table agent_status alter team drop default;"
+    )
+    name, _ = made(FIRST + needs_more + HEARTBEATS)
     said = notices(stack, name)
-    assert any("writers that use the anon key need the secret key" in one for one in said)
+    for what in (
+        "agent_status was open to everybody: writers that use the anon key need the secret key",
+        "trading_agent_heartbeats was open to everybody",
+        "agent_health_latest is there already and stays as it is",
+        'column "team" of agent_status must be given',
+    ):
+        assert any(what in one for one in said), what
+    assert not any('column "id"' in one for one in said)
     api = stack.serve(name)
     assert api.call("agent_status", key=api.publishable_key)[0] == 401
     assert api.call("agent_status", token=api.token("authenticated", sub=str(uuid4())))[1] == []

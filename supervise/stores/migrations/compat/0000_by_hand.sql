@@ -23,6 +23,14 @@ begin
     raise exception 'public.agent_status has several rows of one agent_name: delete all but one of each';
   end if;
 
+  for one in
+    select a.attname from pg_catalog.pg_attribute a
+    where a.attrelid = here and a.attnum > 0 and not a.attisdropped and a.attnotnull and not a.atthasdef and a.attidentity = ''
+      and a.attname <> all (array['agent_name', 'status', 'health', 'last_heartbeat', 'last_error', 'last_activity', 'updated_at'])
+  loop
+    raise warning 'column "%" of agent_status must be given and hosts give none: give it a default, else new agents are refused', one;
+  end loop;
+
   -- Words and numbers of ours must fit, whatever was checked before.
   for one in select c.conname from pg_catalog.pg_constraint c where c.conrelid = here and c.contype = 'c' loop
     execute format('alter table public.agent_status drop constraint %I', one);
@@ -89,7 +97,10 @@ begin
     add column if not exists last_activity text;
   update public.agent_status s set
     name = named.slug || case when named.place > 1 then '_' || left(md5(s.agent_name), 8) else '' end,
-    since = coalesce(s.updated_at, s.last_heartbeat, now())
+    since = coalesce(s.updated_at, s.last_heartbeat, now()),
+    observed_status = case
+      when s.status in ('running', 'warning', 'error', 'stopped', 'starting', 'stopping') then s.status
+      else 'unknown' end
     from (
       select sl.agent_name, sl.slug, row_number() over (partition by sl.slug order by sl.agent_name) as place
       from (select a.agent_name, coalesce(nullif(left(trim(both '_' from regexp_replace(

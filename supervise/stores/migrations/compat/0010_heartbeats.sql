@@ -72,6 +72,9 @@ begin
       raise warning 'policy "%" of % was dropped: who may read is a matter of supervise_members now', one, here;
       execute format('drop policy %I on %s', one, here);
     end loop;
+    if has_table_privilege('anon', here, 'insert') and not (select c.relrowsecurity from pg_catalog.pg_class c where c.oid = here) then
+      raise warning '% was open to everybody: writers that use the anon key need the secret key from now on', here;
+    end if;
     execute format('grant insert on %s to supervise_host', here);
   end if;
   execute format('alter table %s enable row level security', here);

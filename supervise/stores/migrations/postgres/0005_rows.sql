@@ -18,6 +18,16 @@ begin
   return new;
 end $$;
 
+-- What writers by hand say is what is observed of nobody's rows: it is shown again when a lock ends.
+create function supervise.agent_status_by_hand() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  new.observed_status := case
+    when new.status in ('running', 'warning', 'error', 'stopped', 'starting', 'stopping', 'unknown') then new.status
+    else 'unknown' end;
+  return new;
+end $$;
+
 -- A host raises (epoch, seq) with all that it writes, nobody else does: so what others write is seen.
 -- A lock replaces what is shown, never what was observed, and ends within a day.
 create function supervise.agent_status_before_update() returns trigger
@@ -65,6 +75,8 @@ begin
   return new;
 end $$;
 
+create trigger supervise_by_hand before insert or update of status on public.agent_status
+  for each row when (new.host = '') execute function supervise.agent_status_by_hand(); -- by its name before the others
 create trigger supervise_insert before insert on public.agent_status
   for each row execute function supervise.agent_status_before_insert();
 create trigger supervise_update before update on public.agent_status

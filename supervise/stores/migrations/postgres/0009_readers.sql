@@ -2,7 +2,9 @@
 -- sweep: it says itself that a host is silent, though nobody lives who could write that into the table.
 
 do $$ begin
-  if to_regclass('public.agent_health_latest') is null then
+  if to_regclass('public.agent_health_latest') is not null then
+    raise warning 'agent_health_latest is there already and stays as it is: it need not know that a host is silent';
+  else
     create view public.agent_health_latest with (security_invoker = true) as
       select s.agent_name, s.host,
              case when said.silent then 'unknown' else s.status end as status,
