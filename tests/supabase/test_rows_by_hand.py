@@ -262,7 +262,7 @@ def test_a_view_of_theirs_goes_on_and_opens_nothing(made: Made, stack: Stack) ->
         ("create table agent_status (agent text, up boolean)", "of another kind"),
         ("create view agent_status as select 1 as one", "of another kind"),
         (FIRST + "alter table agent_status add host text", "columns of our names"),
-        ("create table outbox (a text)", "already exists"),
+        ("create table agent_settings (a text)", "already exists"),
         (
             FIRST.replace("UNIQUE ", "") + "insert into agent_status (agent_name, status, health)"
             " values ('Blog Generator', 'stopped', 0);",

@@ -137,32 +137,3 @@ create table host_status (
   seq bigint not null default 0,
   updated_at timestamptz not null
 );
-
--- What a replica has not acknowledged yet; it names the row, event or sample and holds no copy of it.
-create table outbox (
-  id bigint primary key,
-  host text not null check (length(host) <= 255),
-  kind text not null check (kind = 'row' or kind = 'event' or kind = 'sample'),
-  name text not null check (length(name) <= 80),
-  at timestamptz not null,
-  event text check (length(event) between 1 and 128)
-);
-create index outbox_by_name on outbox (host, name, kind);
--- Rows are few, and events may wait by the million: neither is looked for among the other.
-create index outbox_in_order on outbox (host, kind, id);
-
--- What could not be sent and never will be, and why.
-create table dead_letters (
-  id bigint primary key,
-  host text not null check (length(host) <= 255),
-  kind text not null check (kind = 'row' or kind = 'event' or kind = 'sample'),
-  name text not null check (length(name) <= 80),
-  at timestamptz not null,
-  event text check (length(event) between 1 and 128),
-  error text not null check (length(error) <= 8192)
-);
-
-create table meta (
-  key text primary key check (length(key) between 1 and 128),
-  value text not null check (length(value) <= 65536)
-);

@@ -5,9 +5,8 @@
 do $$
 declare
   ours constant text[] := array[
-    'agent_status', 'agent_events', 'agent_samples', 'agent_intents', 'agent_settings', 'host_status', 'outbox',
-    'dead_letters', 'meta', 'supervise_migrations', 'supervise_sessions', 'supervise_host_keys', 'supervise_members',
-    'supervise_commands'];
+    'agent_status', 'agent_events', 'agent_samples', 'agent_intents', 'agent_settings', 'host_status',
+    'supervise_migrations', 'supervise_sessions', 'supervise_host_keys', 'supervise_members', 'supervise_commands'];
   claims constant text := $c$nullif(current_setting('request.jwt.claims', true), '')::jsonb$c$;
   member constant text := $c$(select exists (select from public.supervise_members m where m.role = any (%1$L)
     and m.user_id::text = %2$s ->> 'sub') or coalesce(%2$s -> 'app_metadata' ->> 'supervise' = any (%1$L), false))$c$;
