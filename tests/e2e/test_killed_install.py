@@ -1,6 +1,6 @@
 """An install may be killed, run out of disk or meet another: what systemd loads is always whole, the next one ends it.
 
-`strace` kills the install before each system call that changes a file, one run for each call. The oracle knows only
+`strace` kills the install before a system call that changes a file, one run for each call. The oracle knows only
 what stood there before and what stands there after an undisturbed install.
 """
 
@@ -180,7 +180,7 @@ def test_an_update_killed_at_any_change_of_a_file_leaves_whole_files_and_the_nex
     before = _files(empty)
     empty.run(*INSTALL)
     journey = Journey(empty, INSTALL, before, _files(empty))
-    points = journey.points()
+    points = _most(journey.points())
     assert {"write", "fsync", "rename", "unlink", "rmdir"} <= {point.call for point in points}
     for number, point in enumerate(points):
         journey.kill_at(point)
@@ -212,8 +212,14 @@ def test_a_first_install_and_the_last_uninstall_may_be_killed_too(empty: Lab) ->
         _disturb(last, point)
 
 
+def _most(points: Sequence[Point]) -> Sequence[Point]:
+    """Each that changes what is in force, and every third of those that prepare it."""
+    prepare = [point for point in points if point.call in ("write", "fsync", "fdatasync")]
+    return [point for point in points if point not in prepare or prepare.index(point) % 3 == 0]
+
+
 def _some(points: Sequence[Point]) -> Sequence[Point]:
-    """Every third file that is put in its place or taken away: the update above was killed everywhere."""
+    """Every third file that is put in its place or taken away: the update above was killed at all of them."""
     return [point for point in points if point.call in ("rename", "unlink")][::3]
 
 

@@ -71,7 +71,7 @@ def test_an_agent_that_eats_is_shown_with_what_it_eats(lab: Lab) -> None:
     row = row_with_figures(lab, "eater")
     share = (spent(lab, pid) - before) / (time.monotonic() - begun)
     assert row["cpu"] == pytest.approx(share, abs=0.15)
-    assert row["cpu"] > 0.2
+    assert row["cpu"] > 0.02
     assert row["memory"] == pytest.approx(status(lab, pid, "RssAnon") * 1024, rel=0.05)
     assert row["tasks"] == status(lab, pid, "Threads") == 6
     (lost,) = [part for part in row["health_parts"] if part["name"] == "pressure"]

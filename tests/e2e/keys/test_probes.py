@@ -58,7 +58,7 @@ def test_who_must_accept_connections_and_does_not_fails(fleet: Fleet) -> None:
     agents="""
   checked: {probes: {live: {command: /usr/bin/test -e checked.well, interval: 400ms, failures: 1}}}
   hanging: {probes: {live: {command: /bin/sleep 60, timeout: 300ms, interval: 400ms, failures: 1}}}
-  unready: {startup_timeout: 2s, probes: {ready: {command: /bin/false}}}
+  unready: {startup_timeout: 4s, probes: {ready: {command: /bin/false}}}
 """,
 )
 def test_a_command_answers_by_how_it_ends_and_within_its_time(fleet: Fleet) -> None:
