@@ -267,18 +267,29 @@ class Flusher:
             self._ask(lambda store: store.acknowledge(gone))
         fresh = {one.name: one for one in items if one.content is not None}
         host = self._ask(lambda store: store.host_status())
+        host_row = host_json(*host) if host else None
         try:
-            again = self._settle(self._report(calls, fresh, host_json(*host) if host else None), fresh)
+            again = self._settle(self._report(calls, fresh, host_row), fresh)
         except Fault as fault:
-            if fault.kind is not Kind.UNFIT or not fresh:
+            if fault.kind is not Kind.UNFIT:
                 raise
-
-            def send(some: Sequence[OutboxItem]) -> bool:
-                chosen = {one.name: one for one in some}
-                return self._settle(self._report(calls, chosen, None), chosen)
-
-            again = self._in_halves(tuple(fresh.values()), send)
+            again = self._send_apart(calls, fresh, host_row)
         return again or len(items) >= self._batch
+
+    def _send_apart(self, calls: Calls, fresh: Mapping[str, OutboxItem], host_row: Json | None) -> bool:
+        """Something of a report is unfit: the rows in halves, then what is said of the host."""
+
+        def send(some: Sequence[OutboxItem]) -> bool:
+            chosen = {one.name: one for one in some}
+            return self._settle(self._report(calls, chosen, None), chosen)
+
+        again = self._in_halves(tuple(fresh.values()), send) if fresh else send(())
+        if host_row and self._epoch is not None and not self.state.superseded:
+            try:
+                self._report(calls, {}, host_row)
+            except Fault as fault:
+                self._let_pass("what is said of this host is refused", fault)
+        return again
 
     def _retain(self, calls: Calls) -> None:
         """Rows of agents that are no more go. What holds them there, such as somebody's reference, holds up no copy."""

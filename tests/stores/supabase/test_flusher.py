@@ -300,7 +300,7 @@ def test_a_store_that_cannot_be_asked_is_no_trouble_of_the_other_side(there: The
 
 
 def test_one_item_that_is_unfit_is_set_aside_and_all_others_arrive(store: Sqlite, there: There) -> None:
-    commit(store, "sma", "ema", "bad", events=tuple(event(str(number)) for number in range(9)))
+    commit(store, "sma", "ema", "bad", events=tuple(event(str(number)) for number in range(9)), host=host_status())
     there.unfit = lambda item: item.get("name") == "bad" or item.get("id") == "4"
     one = flusher(store, there)
     assert one.tick() == TICK
@@ -309,6 +309,11 @@ def test_one_item_that_is_unfit_is_set_aside_and_all_others_arrive(store: Sqlite
     assert {(one.kind, one.name) for one in store.dead_letters()} == {(ItemKind.ROW, "bad"), (ItemKind.EVENT, "sma")}
     assert "22003" in store.dead_letters()[0].error
     assert (one.state.dead, one.state.behind, one.state.why) == (2, 0, "")
+    assert HOST in there.hosts
+    there.unfit = lambda item: "version" in item  # what is said of the host
+    commit(store, "sma", pid=9, events=(event("last"),))
+    assert one.tick() == TICK
+    assert (one.state.why, one.state.behind, there.rows["sma"]["pid"], "last" in there.events) == ("", 0, 9, True)
 
 
 def test_dead_letters_are_sent_once_more_when_somebody_wants_that(store: Sqlite, there: There) -> None:

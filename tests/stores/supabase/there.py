@@ -56,7 +56,8 @@ class There:
             raise self.failing
         if function in self.broken:
             raise Fault(Kind.REFUSED, f"there is no {function}", code="PGRST202")
-        if any(self.unfit(item) for item in arguments.get("rows", ())):
+        host_row = arguments.get("host_row")
+        if any(self.unfit(item) for item in (*arguments.get("rows", ()), *([host_row] if host_row else []))):
             raise Fault(Kind.UNFIT, "a value is out of range", code="22003")
         answer = getattr(self, function)(**arguments)
         if self.lost:
