@@ -108,8 +108,12 @@ def test_a_host_whose_row_was_deleted_is_asked_to_begin_anew_and_nobody_else(api
     api.call("agent_status?host=eq.ares", method="DELETE")
     assert report(api, ares, row(seq=2))["unknown_session"]
     assert not report(api, zeus, host="zeus")["unknown_session"]
-    report(api, opened(api, "ares"), row(seq=2))
+    ares = opened(api, "ares")
+    report(api, ares, row(seq=2))
     assert len(stored(api)) == 2
+    db.execute("truncate agent_status")
+    assert report(api, ares)["unknown_session"]
+    assert report(api, zeus, host="zeus")["unknown_session"]
 
 
 def test_a_host_that_deletes_a_row_of_its_own_goes_on(api: Api, db: Connection) -> None:

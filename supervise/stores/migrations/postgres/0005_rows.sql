@@ -95,6 +95,15 @@ end $$;
 create trigger supervise_delete after delete on public.agent_status referencing old table as gone
   for each statement execute function supervise.agent_status_after_delete();
 
+create function supervise.agent_status_after_truncate() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  update public.supervise_sessions set epoch = 0;
+  return null;
+end $$;
+create trigger supervise_truncate after truncate on public.agent_status
+  for each statement execute function supervise.agent_status_after_truncate();
+
 -- The name under which an agent is shown: its title, or `Title @host` where another host has that already.
 create function supervise.shown_name(host text, name text, title text) returns text
 language sql stable security definer set search_path = '' as $$
