@@ -49,6 +49,8 @@ class Front:
         self._keys: dict[str, Any] = {}
         """The row there of each of our agents."""
         self._owed: dict[Any, dict[str, Any]] = {}
+        self._refused: dict[Any, Fault] = {}
+        """Rows that are unfit: they wait until they change, and all others get there."""
         self._removed: set[Any] = set()
         self._silent: dict[Any, bool] = {}
         """Rows of hosts that are silent, and whether that was told."""
@@ -92,18 +94,39 @@ class Front:
             self._fill(calls)
             self._end(calls)
         except Fault as fault:
-            self._failed(fault)
+            self._tell(fault)
+            if fault.kind is Kind.SLOW:
+                self._batch = max(SMALLEST_BATCH, self._batch // 2)
             self._again = clock() + self._pause
             self._pause = min(self._pause * 2, LONGEST)
         else:
-            self.why, self._pause = "", FIRST
+            self._tell(next(iter(self._refused.values()), None))
+            self._pause = FIRST
             self._batch = min(BATCH, self._batch * 2)
 
     def _fill(self, calls: Fills) -> None:
         rows = dict(islice(self._owed.items(), self._batch))
         if rows:
-            calls.upsert(self.name, tuple(rows.values()), key=self._table.key)
-        for key in rows:
+            self._put(calls, tuple(rows))
+            if rows.keys() <= self._refused.keys():
+                raise next(iter(self._refused.values()))
+
+    def _put(self, calls: Fills, keys: Sequence[Any]) -> None:
+        """Where something of it is unfit, in halves until that stands alone."""
+        middle = len(keys) // 2
+        try:
+            calls.upsert(self.name, [self._owed[key] for key in keys], key=self._table.key)
+        except Fault as fault:
+            if fault.kind is not Kind.UNFIT:
+                raise
+            if middle:
+                self._put(calls, keys[:middle])
+                self._put(calls, keys[middle:])
+                return
+            self._refused[keys[0]] = fault
+        else:
+            self._refused = {key: fault for key, fault in self._refused.items() if key not in keys}
+        for key in keys:
             del self._owed[key]
 
     def _end(self, calls: Fills) -> None:
@@ -122,14 +145,14 @@ class Front:
         """Unless another of our agents has it now."""
         if key not in self._keys.values():
             self._owed.pop(key, None)
+            self._refused.pop(key, None)
             self._removed.add(key)
 
-    def _failed(self, fault: Fault) -> None:
-        if fault.kind is Kind.SLOW:
-            self._batch = max(SMALLEST_BATCH, self._batch // 2)
-        if str(fault) != self.why:
+    def _tell(self, fault: Fault | None) -> None:
+        why = str(fault) if fault else ""
+        if why and why != self.why:
             log.warning("the table %s does not take our rows: %s", self.name, fault)
-        self.why = str(fault)
+        self.why = why
 
 
 def _parts(keys: Iterable[Any]) -> Sequence[tuple[Any, ...]]:

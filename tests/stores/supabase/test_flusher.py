@@ -561,6 +561,21 @@ def test_a_table_of_somebody_elses_that_is_slow_holds_nothing_up_and_is_told(sto
     assert (set(there.mirrored), dict(one.state.tables)) == ({"SMA"}, {})
 
 
+def test_a_row_that_a_table_of_somebody_elses_refuses_keeps_no_other_from_it(store: Sqlite, there: There) -> None:
+    one = flusher(store, there, tables=(FRONT,))
+    there.unfit = lambda item: item.get("label") == "EMA"
+    commit(store, "sma", "ema", "rsi")
+    one.tick()
+    commit(store, "sma", pid=9)
+    one.tick()
+    assert (set(there.mirrored), store.dead()) == ({"SMA", "RSI"}, 0)
+    assert one.state.tables == {"front.agents": "it violates a check constraint"}
+    there.unfit = lambda item: False
+    commit(store, "ema")
+    one.tick()
+    assert (len(there.mirrored), dict(one.state.tables)) == (3, {})
+
+
 # --- Caps -------------------------------------------------------------------------------------------------------------
 
 

@@ -78,6 +78,8 @@ class There:
         self.log.append(table)
         if self.closed_table:
             raise self.closed_table
+        if any(self.unfit(row) for row in rows):
+            raise Fault(Kind.UNFIT, "it violates a check constraint", code="23514")
         self.mirrored.update({row[key]: dict(row) for row in rows})
 
     def amend(self, table: str, values: Mapping[str, Any], *, key: str, among: Sequence[Any]) -> None:
