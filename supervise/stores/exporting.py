@@ -1,7 +1,7 @@
 """The steps as files that the Supabase CLI takes: `supabase/migrations/TIMESTAMP_NAME.sql`.
 
 A step that is there already keeps its file; new ones come after every file of whoever owns the folder, or the CLI would
-refuse them.
+refuse them. One that `supervise db migrate` has run already does nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from supervise.stores.ledger import recorded
+from supervise.stores.ledger import once
 from supervise.stores.migrations import Migration
 
 STAMP = re.compile(r"(\d{14})_")
@@ -28,7 +28,7 @@ def export(steps: Iterable[Migration], folder: Path, *, now: datetime) -> Sequen
     at = datetime.strptime(first, FORMAT)  # noqa: DTZ007 a number that counts up, no moment
     new = [folder / f"{at + timedelta(seconds=count):{FORMAT}}{_ending(step)}" for count, step in enumerate(todo)]
     for file, step in zip(new, todo, strict=True):
-        file.write_text(recorded(step), encoding="utf-8")
+        file.write_text(once(step), encoding="utf-8")
     return new
 
 

@@ -67,12 +67,13 @@ def recorded(step: Migration) -> str:
 
 
 def script(todo: Iterable[Migration]) -> str:
-    """All of them for an editor or `psql`, each in a transaction of its own, in which one that has run does nothing."""
-    return "\n".join(f"-- {step.name}\nbegin;\n{LEDGER}\n{_once(step)}commit;\n" for step in todo)
+    """All of them for an editor or `psql`, each in a transaction of its own."""
+    return "\n".join(f"-- {step.name}\nbegin;\n{once(step)}commit;\n" for step in todo)
 
 
-def _once(step: Migration) -> str:
-    return ONCE.format(number=step.number, name=step.name, text=_recorded(step))
+def once(step: Migration) -> str:
+    """The step and that it has run, or nothing where it has run already; for one transaction."""
+    return f"{LEDGER}\n{ONCE.format(number=step.number, name=step.name, text=_recorded(step))}"
 
 
 def _recorded(step: Migration) -> str:
