@@ -7,7 +7,8 @@ one at its next report, and sends all that is its own.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -87,8 +88,8 @@ def revoke(db: Connection, host: str) -> int:
 
 
 def forget_host(db: Connection, host: str) -> None:
-    """All that is known of it, its keys too. Raises SuperviseError where nothing is."""
-    with db.transaction():
+    """All that is known of it, its keys too. Raises SuperviseError where nothing is, or others' tables refer to it."""
+    with _unless_referred_to(f'forget host "{host}"'), db.transaction():
         gone = db.execute("delete from public.supervise_sessions where host = %s", (host,)).rowcount
         for table in OF_HOST:
             gone += db.execute(f"delete from public.{table} where host = %s", (host,)).rowcount  # noqa: S608 our own words
@@ -98,7 +99,7 @@ def forget_host(db: Connection, host: str) -> None:
 
 def disown(db: Connection, word: str, host: str | None) -> tuple[str, str]:
     """Make an agent nobody's, for the next host that has one of its title; gives its host and title until now."""
-    with db.transaction():
+    with _unless_referred_to(f'disown "{word}"'), db.transaction():
         found = _one(db, word, host)
         if not found["host"]:
             raise SuperviseError(f'cannot disown "{word}": it belongs to no host already')
@@ -110,7 +111,7 @@ def disown(db: Connection, word: str, host: str | None) -> tuple[str, str]:
 
 def forget_agent(db: Connection, word: str, host: str | None) -> tuple[str, str]:
     """Its row, its events and its history; gives its host and title."""
-    with db.transaction():
+    with _unless_referred_to(f'forget "{word}"'), db.transaction():
         found = _one(db, word, host)
         for table in ("agent_status", "agent_events", "agent_samples"):
             db.execute(f"delete from public.{table} where host = %(host)s and name = %(name)s", found)  # noqa: S608
@@ -129,6 +130,19 @@ def prune(db: Connection, events_before: datetime, samples_before: datetime) -> 
         samples += gone["gone"]["samples"]
         if max(gone["gone"].values()) < BATCH:
             return events, samples
+
+
+@contextmanager
+def _unless_referred_to(doing: str) -> Iterator[None]:
+    """Around a transaction, as some references are looked at only as it ends."""
+    from psycopg.errors import ForeignKeyViolation
+
+    try:
+        yield
+    except ForeignKeyViolation as error:
+        raise SuperviseError(
+            f'cannot {doing}: rows of the table "{error.diag.table_name}" refer to it: delete those first'
+        ) from error
 
 
 def _one(db: Connection, word: str, host: str | None) -> dict[str, Any]:

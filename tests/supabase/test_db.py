@@ -318,6 +318,24 @@ def test_a_forgotten_agent_is_gone_and_its_host_is_asked_to_begin_anew(
     assert report(api, epoch)["unknown_session"]
 
 
+def test_what_another_table_refers_to_stays_and_that_table_is_named(
+    supervise: Supervise, url: str, api: Api, db: Connection
+) -> None:
+    db.execute(
+        "create table notes (host text, name text, foreign key (host, name) references agent_status (host, name))"
+    )
+    try:
+        report(api, opened(api), row())
+        db.execute("insert into notes values ('ares', 'sma')")
+        for words in (("db", "disown", "sma"), ("db", "forget", "sma", "-y"), ("hosts", "forget", "ares", "-y")):
+            answer = supervise(*words)
+            assert answer.code == ExitCode.FAILED
+            assert answer.err.endswith('rows of the table "notes" refer to it: delete those first\n'), answer.err
+        assert [one["host"] for one in stored(api)] == ["ares"]
+    finally:
+        db.execute("drop table notes")
+
+
 @pytest.mark.parametrize("taken", [("db", "disown", "sma"), ("db", "forget", "sma", "-y")])
 def test_a_host_that_dies_as_an_agent_is_taken_from_it_is_silent_like_any_other(
     supervise: Supervise, url: str, api: Api, db: Connection, taken: tuple[str, ...]

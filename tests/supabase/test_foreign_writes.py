@@ -196,6 +196,26 @@ def test_a_table_that_refers_to_rows_keeps_them_and_holds_nothing_else_up(api: A
         db.execute("drop table notes")
 
 
+def test_a_row_that_may_neither_go_nor_be_nobody_s_says_that_its_agent_is_no_more(api: Api, db: Connection) -> None:
+    db.execute(
+        """create table notes (host text, name text, foreign key (host, name) references agent_status (host, name));
+           create function held() returns trigger language plpgsql as
+             $$ begin if old.name = 'held' then raise 'no deletes please'; end if; return old; end $$;
+           create trigger held before delete on agent_status for each row execute function held()"""
+    )
+    try:
+        epoch = opened(api)
+        report(api, epoch, *(row(name, agent_name=name) for name in ("free", "held", "noted")))
+        db.execute("insert into notes values ('ares', 'noted')")
+        assert api.rpc("retain_agents", host="ares", epoch=epoch, names=[]) == {"gone": 3}
+        left = [(one["host"], one["name"], one["status"], one["health"], one["reason"]) for one in stored(api)]
+        assert left == [("", "held", "unknown", 0, "Disowned"), ("ares", "noted", "unknown", 0, "Removed")]
+        assert report(api, epoch)["rows"] == []
+        assert report(api, epoch, row("noted", 2))["rows"][0]["applied"]
+    finally:
+        db.execute("drop table notes; drop trigger held on agent_status; drop function held")
+
+
 # --- Bad rows ---------------------------------------------------------------------------------------------------------
 
 

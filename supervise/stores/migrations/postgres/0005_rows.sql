@@ -58,7 +58,7 @@ begin
   end if;
   if new.lock_status is null or new.lock_until <= now() then
     new.status := new.observed_status;
-    if new.reason in ('HostSilent', 'Disowned') then -- what was observed is not known to be true any more
+    if new.reason in ('HostSilent', 'Disowned', 'Removed') then -- what was observed is not known to be true any more
       new.status := 'unknown';
       new.health := 0;
     end if;

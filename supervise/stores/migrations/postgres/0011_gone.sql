@@ -1,5 +1,5 @@
--- Agents that a host has no more: what is said of them goes, what happened to them stays. A row to which somebody else's
--- table refers cannot go: it is nobody's from then on, and shows nothing that was known before.
+-- Agents that a host has no more: what is said of them goes, what happened to them stays. A row that somebody else's table
+-- or trigger holds there cannot go: it is nobody's from then on, or stays its host's, and shows nothing that was known before.
 
 -- Under a name that none of nobody's rows has yet.
 create function supervise.disown(host text, name text, message text) returns void
@@ -11,6 +11,36 @@ language sql security definer set search_path = '' as $$
       then left(s.name, 47) || '_' || md5(s.agent_name) else s.name end
     where s.host = disown.host and s.name = disown.name
 $$;
+
+-- The best way that is open: others' references and triggers may close each. One that holds a row as it is holds up no other.
+create function supervise.remove(host text, name text) returns void
+language plpgsql security definer set search_path = '' as $$
+#variable_conflict use_column
+declare
+  way text;
+begin
+  foreach way in array array['delete', 'disown', 'mark'] loop
+    begin
+      case way
+        when 'delete' then
+          delete from public.agent_status s where s.host = remove.host and s.name = remove.name;
+        when 'disown' then
+          perform supervise.disown(remove.host, remove.name, 'Its host has it no more, but others hold this row.');
+        else -- epoch 0: no host takes it for somebody else's doing
+          update public.agent_status s set
+            epoch = 0, seq = 0, status = 'unknown', health = 0, reason = 'Removed', message = 'Its host has it no more.',
+            since = now(), updated_at = now()
+            where s.host = remove.host and s.name = remove.name and s.reason <> 'Removed';
+      end case;
+    exception
+      when transaction_rollback or insufficient_resources or lock_not_available then
+        raise; -- another time it may go
+      when others then
+        raise warning 'cannot % the row of "%" of host "%": %', way, remove.name, remove.host, sqlerrm;
+    end;
+    exit when not exists (select from public.agent_status s where s.host = remove.host and s.name = remove.name);
+  end loop;
+end $$;
 
 create function public.retain_agents(host text, epoch bigint, names jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -28,16 +58,12 @@ begin
     select s.name from public.agent_status s
     where s.host = h and not exists (select from jsonb_array_elements_text(names) as kept (name) where kept.name = s.name)
   loop
-    begin
-      delete from public.agent_status s where s.host = h and s.name = one;
-    exception when foreign_key_violation then
-      perform supervise.disown(h, one, 'Its host has it no more, but another table refers to this row.');
-    end;
+    perform supervise.remove(h, one);
     gone := gone + 1;
   end loop;
   return jsonb_build_object('gone', gone);
 end $$;
 
-revoke all on function supervise.disown, public.retain_agents from public, anon, authenticated;
+revoke all on function supervise.disown, supervise.remove, public.retain_agents from public, anon, authenticated;
 grant execute on function public.retain_agents to service_role, supervise_host;
 notify pgrst, 'reload schema';
