@@ -133,11 +133,14 @@ def test_realtime_gets_changes_and_not_every_beat(db: Connection) -> None:
     assert found == [{"tablename": "agent_events"}]
 
 
-def test_history_goes_in_batches_and_no_more_of_it_than_is_old(api: Api) -> None:
+def test_history_goes_in_batches_and_no_more_of_it_than_is_old(api: Api, db: Connection) -> None:
     old = [event(str(number), at="2020-01-01T00:00:00+00:00") for number in range(5)]
     api.rpc("append_events", host="ares", rows=[*old, event("new")])
     api.rpc("append_samples", host="ares", rows=[sample(at="2020-01-01T00:00:00+00:00"), sample(minutes=1)])
     cut = {"events_before": "2026-01-01T00:00:00+00:00", "samples_before": "2026-01-01T00:00:00+00:00"}
+    assert api.rpc("prune_history", **cut, most=3) == {"events": 0, "samples": 0}, "just arrived"
+    for table in ("agent_events", "agent_samples"):
+        db.execute(f"update {table} set arrived_at = at")
     assert api.rpc("prune_history", **cut, most=3) == {"events": 3, "samples": 1}
     assert api.rpc("prune_history", **cut, most=3) == {"events": 2, "samples": 0}
     assert api.call("agent_events?select=id")[1] == [{"id": "new"}]

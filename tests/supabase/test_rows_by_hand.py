@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from psycopg.errors import CheckViolation
 
 from supervise.errors import StoreError
 from supervise.stores import postgres
@@ -220,8 +221,12 @@ def test_words_checks_views_triggers_and_references_of_theirs_are_no_obstacle(ma
         create type agent_state as enum ('running', 'warning', 'error', 'stopped');
         create table agent_status (
           id serial primary key, agent_name text not null, status agent_state not null default 'stopped',
-          health smallint not null default 0 check (health <= 100), last_heartbeat timestamptz,
+          health smallint not null default 0 check (health <= 100), last_heartbeat timestamptz not null default now(),
+          last_error varchar(100) not null default '', last_activity varchar(60),
+          team text default 'x' check (team <> ''),
           updated_at timestamptz default now(), constraint agent_status_status_check check (status <> 'error'));
+        alter publication supabase_realtime add table agent_status;
+        create view active as select last_activity from agent_status;
         insert into agent_status (agent_name) values ('A B'), ('a-b'), ('!!!');
         create table agent_notes (agent int references agent_status (id), note text);
         insert into agent_notes values (1, 'mine');
@@ -230,14 +235,25 @@ def test_words_checks_views_triggers_and_references_of_theirs_are_no_obstacle(ma
         create trigger touch before update on agent_status for each row execute function touch();
         """
     )
-    migrated(stack.database.url(name))
+    said = notices(stack, name)
+    for what in (
+        'check "agent_status_status_check" of agent_status was dropped',
+        'check "agent_status_health_check" of agent_status was dropped',
+        'column "last_activity" of agent_status may be too short',
+        "agent_status was taken out of Realtime",
+    ):
+        assert any(what in one for one in said), what
+    with pytest.raises(CheckViolation, match="team"):
+        db.execute("update agent_status set team = ''")
+    assert db.execute("select tablename from pg_publication_tables").fetchall() == [{"tablename": "agent_events"}]
     names = db.execute("select name from agent_status order by id").fetchall()
     assert names[2] == {"name": "agent"}
     assert {one["name"].partition("_b")[0] for one in names[:2]} == {"a"}
     assert names[0] != names[1]
     api = stack.serve(name)
-    report(api, opened(api), row("x", agent_name="A B", status="unknown", observed_status="unknown"))
-    assert stored(api, agent_name="A%20B")[0]["status"] == "unknown"
+    report(api, opened(api), row("x", agent_name="A B", status="error", last_error="e" * 300, last_heartbeat=None))
+    (found,) = stored(api, agent_name="A%20B")
+    assert (found["status"], len(found["last_error"]), found["last_heartbeat"]) == ("error", 300, None)
     assert db.execute("select note from agent_notes join agent_status on agent = id").fetchone() == {"note": "mine"}
 
 

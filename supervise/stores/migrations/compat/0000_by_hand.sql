@@ -7,7 +7,10 @@ declare
   here constant regclass := to_regclass('public.agent_status');
   has constant text[] := array(select a.attname from pg_catalog.pg_attribute a
                                where a.attrelid = here and a.attnum > 0 and not a.attisdropped);
+  written constant text[] := array['agent_name', 'status', 'health', 'last_heartbeat', 'last_error', 'last_activity',
+                                   'updated_at'];
   one text;
+  said text;
 begin
   if here is null then
     return;
@@ -26,14 +29,40 @@ begin
   for one in
     select a.attname from pg_catalog.pg_attribute a
     where a.attrelid = here and a.attnum > 0 and not a.attisdropped and a.attnotnull and not a.atthasdef and a.attidentity = ''
-      and a.attname <> all (array['agent_name', 'status', 'health', 'last_heartbeat', 'last_error', 'last_activity', 'updated_at'])
+      and a.attname <> all (written)
   loop
     raise warning 'column "%" of agent_status must be given and hosts give none: give it a default, else new agents are refused', one;
   end loop;
 
-  -- Words and numbers of ours must fit, whatever was checked before.
-  for one in select c.conname from pg_catalog.pg_constraint c where c.conrelid = here and c.contype = 'c' loop
+  for one in select p.polname from pg_catalog.pg_policy p where p.polrelid = here loop
+    raise warning 'policy "%" of agent_status was dropped: who may read is a matter of supervise_members now', one;
+    execute format('drop policy %I on public.agent_status', one);
+  end loop;
+
+  -- Words and numbers of ours must fit, whatever was checked before; what is checked of other columns stays.
+  for one, said in
+    select c.conname, pg_get_constraintdef(c.oid) from pg_catalog.pg_constraint c
+    where c.conrelid = here and c.contype = 'c' and exists (
+      select from pg_catalog.pg_attribute a
+      where a.attrelid = here and a.attnum = any (c.conkey) and a.attname = any (written))
+  loop
+    raise warning 'check "%" of agent_status was dropped, hosts write what it may refuse: %', one, said;
     execute format('alter table public.agent_status drop constraint %I', one);
+  end loop;
+  for one in select unnest(array['last_heartbeat', 'last_error', 'last_activity']) intersect select unnest(has) loop
+    execute format('alter table public.agent_status alter column %I drop not null', one);
+  end loop;
+  for one in
+    select a.attname from pg_catalog.pg_attribute a
+    where a.attrelid = here and a.atttypid in ('varchar'::regtype, 'bpchar'::regtype) and a.atttypmod > 0
+      and a.atttypmod - 4 < case a.attname when 'status' then 8 when 'agent_name' then 500
+                                           when 'last_error' then 8192 when 'last_activity' then 8192 end
+  loop
+    begin
+      execute format('alter table public.agent_status alter column %I type text', one);
+    exception when feature_not_supported then
+      raise warning 'column "%" of agent_status may be too short and a view keeps it so: rows that do not fit are refused', one;
+    end;
   end loop;
   if not exists (select from pg_catalog.pg_index i where i.indrelid = here and i.indisunique and i.indpred is null
                  and i.indkey::text = (select a.attnum::text from pg_catalog.pg_attribute a
@@ -114,10 +143,6 @@ begin
       and status in ('running', 'warning', 'error', 'stopped', 'starting', 'stopping', 'unknown')
       and health between 0 and 100 and length(last_error) <= 8192 and length(last_activity) <= 8192);
 
-  for one in select p.polname from pg_catalog.pg_policy p where p.polrelid = here loop
-    raise warning 'policy "%" of agent_status was dropped: who may read is a matter of supervise_members now', one;
-    execute format('drop policy %I on public.agent_status', one);
-  end loop;
   if has_table_privilege('anon', here, 'insert') and not (select c.relrowsecurity from pg_catalog.pg_class c where c.oid = here) then
     raise warning 'agent_status was open to everybody: writers that use the anon key need the secret key from now on';
   end if;

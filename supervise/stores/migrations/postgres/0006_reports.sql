@@ -283,7 +283,8 @@ begin
   return jsonb_build_object('hosts', hosts);
 end $$;
 
--- History that is older goes, so many rows at a time that nobody waits for it.
+-- History that is older goes, so many rows at a time that nobody waits for it. What a host with a wrong clock dates back
+-- has just come.
 create function public.prune_history(events_before timestamptz, samples_before timestamptz, most int default 5000) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -291,10 +292,10 @@ declare
   samples bigint;
 begin
   delete from public.agent_events where id in (
-    select e.id from public.agent_events e where e.at < events_before limit most);
+    select e.id from public.agent_events e where e.at < events_before and e.arrived_at < events_before limit most);
   get diagnostics events = row_count;
   delete from public.agent_samples where ctid in (
-    select s.ctid from public.agent_samples s where s.at < samples_before limit most);
+    select s.ctid from public.agent_samples s where s.at < samples_before and s.arrived_at < samples_before limit most);
   get diagnostics samples = row_count;
   delete from public.supervise_commands where id in (
     select c.id from public.supervise_commands c

@@ -33,6 +33,11 @@ do $$ begin
                      where pubname = 'supabase_realtime' and schemaname = 'public' and tablename = 'agent_events') then
     alter publication supabase_realtime add table public.agent_events;
   end if;
+  if exists (select from pg_catalog.pg_publication_rel r join pg_catalog.pg_publication p on p.oid = r.prpubid
+             where p.pubname = 'supabase_realtime' and r.prrelid = 'public.agent_status'::regclass) then
+    raise warning 'agent_status was taken out of Realtime: subscribe to agent_events, or ask from time to time';
+    alter publication supabase_realtime drop table public.agent_status;
+  end if;
 end $$;
 
 -- Whether it is scheduled now. `supervise db migrate` asks again: pg_cron may come later.
