@@ -434,6 +434,16 @@ def test_a_front_end_of_somebody_elses_reads_in_its_own_table_what_ours_says(
         host.close()
 
 
+def test_more_rows_are_found_than_one_answer_has(api: Api, db: Connection, ares: Host) -> None:
+    db.execute(
+        "insert into agent_status (agent_name, status, health)"
+        " select 'A' || n, 'running', 1 from generate_series(0, 1000) n"
+    )
+    with closing(Client(ares.access)) as client:
+        found = client.find("agent_status", "agent_name,host", status="running")
+    assert len({one["agent_name"] for one in found}) == len(found) == 1001
+
+
 def test_a_front_ends_table_that_is_closed_to_us_or_locked_holds_nothing_up(
     api: Api, front: Connection, tmp_path: Path
 ) -> None:

@@ -23,6 +23,8 @@ CONNECT, READ = 2.0, 5.0
 WHOLE = 15.0
 """… and for all of it."""
 LARGEST = 16 * 1024 * 1024
+PAGE, MOST = 1000, 100_000
+"""Rows of one answer (Supabase gives no more, as it comes), and of all."""
 BESIDE = "a host's own key needs publishable_key beside it (supabase: in agents.yaml, or SUPABASE_PUBLISHABLE_KEY)"
 LIBRARY = "pip install 'supervise-agents[supabase]'"
 
@@ -48,13 +50,20 @@ class Client:
         return self._done(self._client.rpc(function, arguments).execute)
 
     def find(self, table: str, columns: str, **equal: str) -> list[Any]:
-        """Rows with these values, a thousand at most. Raises Fault."""
-        query = self._client.table(table).select(columns)
-        for column, value in equal.items():
-            query = query.eq(column, value)
-        found = self._done(query.execute)
-        if not isinstance(found, list):
-            raise no_supabase(self._http.kind)
+        """Rows with these values, as many as there are. `columns` tell them apart. Raises Fault."""
+        found: list[Any] = []
+        for start in range(0, MOST, PAGE):
+            query = self._client.table(table).select(columns)
+            for column, value in equal.items():
+                query = query.eq(column, value)
+            for column in columns.split(","):
+                query = query.order(column)
+            page = self._done(query.range(start, start + PAGE - 1).execute)
+            if not isinstance(page, list):
+                raise no_supabase(self._http.kind)
+            found += page
+            if len(page) < PAGE:
+                break
         return found
 
     def upsert(self, table: str, rows: Sequence[Mapping[str, Any]], *, key: str) -> None:

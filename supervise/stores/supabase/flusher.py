@@ -6,6 +6,7 @@ all rows, and one each for events and samples that wait. While the other side is
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import time
@@ -19,11 +20,10 @@ from uuid import uuid4
 from supervise.clock import now
 from supervise.errors import StoreError
 from supervise.model import Event, Lock, StatusRow, TableMap
-from supervise.stores import DeadLetter, ItemKind, OutboxItem, Sample
+from supervise.stores import Change, DeadLetter, ItemKind, OutboxItem, Sample
 from supervise.stores.sqlite import Sqlite
 from supervise.stores.supabase.faults import Fault, Kind
-from supervise.stores.supabase.fronts import SILENT as HOST_SILENT
-from supervise.stores.supabase.fronts import Front
+from supervise.stores.supabase.fronts import LOST, Front
 from supervise.stores.supabase.pace import LONGEST, UNTIL_REPAIRED, pause
 from supervise.stores.supabase.wire import (
     Json,
@@ -54,6 +54,8 @@ STORE_RETRY = 1.0
 COUNT = 1.0
 """Seconds between two counts of what waits, while much of it is sent."""
 LETTERS = 3
+NOTE = "removed: {}"
+"""Under which the store keeps what a table of others has still to be told."""
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -176,6 +178,7 @@ class Flusher:
         self._failures = 0
         self._retained = False
         """Whether rows of agents that are no more were taken away, of late and in this session."""
+        self._noted: dict[str, str | None] = {}
         self._counted = self._corrected = -math.inf
         self._swept = self._pruned = -math.inf
         self._all_sent = 0.0
@@ -233,8 +236,8 @@ class Flusher:
             return False
         more = [self._append(calls, kind) for kind in (ItemKind.EVENT, ItemKind.SAMPLE)]
         self._finish(calls)
-        self._sweep(calls)
         self._prune(calls)
+        self._sweep(calls)
         self._fill_fronts(calls)
         return again or any(more)
 
@@ -253,10 +256,7 @@ class Flusher:
         self._retained = False
         self.state = replace(self.state, superseded=False)
         self._other = None
-        if self.fronts:
-            before = calls.find("agent_status", self._told_apart(), host=self._host)
-            for front in self.fronts:
-                front.recall(before)
+        self._recall(calls)
 
     # --- Rows ---------------------------------------------------------------------------------------------------------
 
@@ -296,6 +296,7 @@ class Flusher:
         names = self._ask(lambda store: store.names())
         for front in self.fronts:
             front.keep(names)
+        self._note_removed()
         try:
             calls.call("retain_agents", host=self._host, epoch=self._epoch, names=list(names))
         except Fault as fault:
@@ -384,17 +385,37 @@ class Flusher:
     def _fill_fronts(self, calls: Calls) -> None:
         for front in self.fronts:
             front.send(calls, self._clock)
+        self._note_removed()
         self.state = replace(self.state, tables={front.name: front.why for front in self.fronts if front.why})
 
-    def _look_for_silent(self, calls: Calls) -> None:
+    def _look_for_lost(self, calls: Calls) -> None:
         """Nobody but those that live can tell the tables of others."""
-        silent = calls.find("agent_status", self._told_apart(), reason=HOST_SILENT) if self.fronts else []
+        found = [
+            row for why in LOST if self.fronts for row in calls.find("agent_status", self._told_apart(), reason=why)
+        ]
         for front in self.fronts:
-            front.silenced(row for row in silent if row["host"] != self._host)
+            front.lose(row for row in found if row["host"] != self._host)
+
+    def _recall(self, calls: Calls) -> None:
+        self._noted = {}
+        if self.fronts:
+            before = calls.find("agent_status", self._told_apart(), host=self._host)
+            notes = self._ask(lambda store: store.load()).notes
+            for front in self.fronts:
+                front.recall(before, json.loads(notes.get(NOTE.format(front.name), "[]")))
+
+    def _note_removed(self) -> None:
+        """Whom tables of others have still to be told of outlives us: once the main table has no such row, nothing else
+        says so."""
+        removed = {NOTE.format(front.name): sorted(front.removed, key=str) for front in self.fronts}
+        notes = {key: json.dumps(keys) if keys else None for key, keys in removed.items()}
+        if notes != self._noted:
+            self._ask(lambda store: store.commit(Change(notes=notes), now=now().wall))
+            self._noted = notes
 
     def _told_apart(self) -> str:
         """The columns by which rows are told apart here and there."""
-        return ",".join(sorted({"host", "name", *(front.by for front in self.fronts)}))
+        return ",".join(sorted({"host", "name", "reason", *(front.by for front in self.fronts)}))
 
     # --- Events and samples -------------------------------------------------------------------------------------------
 
@@ -453,7 +474,7 @@ class Flusher:
             self._swept = clock
             try:
                 calls.call("sweep_silent_hosts")
-                self._look_for_silent(calls)
+                self._look_for_lost(calls)
             except Fault as fault:  # another host does it, or the database itself
                 self._let_pass("hosts that are silent cannot be looked for", fault)
 

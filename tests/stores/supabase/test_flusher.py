@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import pytest
 
@@ -28,6 +29,7 @@ from supervise.stores.supabase.flusher import (
     Flusher,
     Hooks,
 )
+from supervise.stores.supabase.fronts import ADDRESS, ANEW, CALLS, SECONDS, parts
 from supervise.stores.supabase.pace import UNTIL_REPAIRED
 from tests.nouns import NOON
 from tests.stores.nouns import HOST, event, host_status, opened, row, sample
@@ -574,6 +576,104 @@ def test_a_row_that_a_table_of_somebody_elses_refuses_keeps_no_other_from_it(sto
     commit(store, "ema")
     one.tick()
     assert (len(there.mirrored), dict(one.state.tables)) == (3, {})
+
+
+def test_a_table_of_somebody_elses_that_refuses_every_row_takes_few_calls_of_a_tick(
+    store: Sqlite, there: There
+) -> None:
+    clock = [0.0]
+    one = flusher(store, there, tables=(FRONT,), clock=lambda: clock[0])
+    commit(store, "old")
+    one.tick()
+    there.log.clear()
+    there.unfit = lambda item: "label" in item
+    commit(store, *(f"a{number}" for number in range(100)), forget=("old",))
+    one.tick()
+    one.tick()
+    assert there.log.count("front.agents") <= CALLS
+    assert there.mirrored["OLD"]["state"] == "unknown"
+    assert (one.state.why, one.state.tables) == ("", {"front.agents": "it violates a check constraint"})
+    there.unfit = lambda item: False
+    clock[0] += ANEW
+    one.tick()
+    assert (len(there.mirrored), dict(one.state.tables)) == (101, {})
+
+
+def test_a_table_of_somebody_elses_that_is_far_away_gets_the_rest_with_the_next_ticks(
+    store: Sqlite, there: There
+) -> None:
+    clock = [0.0]
+
+    def unfit(row: Mapping[str, Any]) -> bool:
+        clock[0] += 0.01 * ("label" in row)
+        return row.get("label") in ("A7", "A80")
+
+    there.unfit = unfit
+    one = flusher(store, there, tables=(FRONT,), clock=lambda: clock[0])
+    commit(store, *(f"a{number}" for number in range(100)))
+    one.tick()
+    assert clock[0] < 2 * SECONDS
+    for _ in range(5):
+        one.tick()
+    assert len(there.mirrored) == 98
+
+
+def test_whatever_became_of_our_rows_in_a_table_of_somebody_elses_is_put_right_within_a_minute(
+    store: Sqlite, there: There
+) -> None:
+    clock = [0.0]
+    one = flusher(store, there, tables=(FRONT,), clock=lambda: clock[0])
+    commit(store, "sma")
+    one.tick()
+    there.mirrored["SMA"]["state"] = "unknown"  # another host took us for silent, and was slow to say so
+    clock[0] += ANEW
+    one.tick()
+    assert there.mirrored["SMA"]["state"] == "healthy"
+
+
+def test_a_row_that_a_table_of_somebody_elses_refuses_keeps_nobodys_end_from_it(store: Sqlite, there: There) -> None:
+    one = flusher(store, there, tables=(FRONT,))
+    there.rows["theirs"] = {"name": "theirs", "host": "", "agent_name": "Theirs", "reason": "Disowned"}
+    there.mirrored["Theirs"] = {"label": "Theirs", "state": "healthy", "score": 100}
+    commit(store, "sma", "ema")
+    one.tick()
+    there.unfit = lambda item: item.get("label") == "SMA"
+    commit(store, "sma", pid=7, forget=("ema",))
+    one.tick()
+    states = {label: found["state"] for label, found in there.mirrored.items()}
+    assert states == {"SMA": "healthy", "EMA": "unknown", "Theirs": "unknown"}
+    assert one.state.tables
+
+
+def test_a_table_of_somebody_elses_hears_of_whoever_went_while_it_was_closed_also_from_the_next_of_us(
+    store: Sqlite, there: There
+) -> None:
+    one = flusher(store, there, tables=(FRONT,))
+    commit(store, "sma", "ema")
+    one.tick()
+    there.closed_table = Fault(Kind.REFUSED, "the key may not do this", code="42501")
+    commit(store, forget=("ema",))
+    one.tick()
+    there.closed_table = None
+    assert there.rows.keys() == {"sma"}
+    flusher(store, there, tables=(FRONT,)).tick()
+    assert there.mirrored["EMA"]["state"] == "unknown"
+
+
+def test_rows_are_named_by_what_an_address_holds() -> None:
+    titles = ["\U0001f680" * 100 + str(number) for number in range(20)]
+    named = list(parts(titles))
+    assert sorted(title for part in named for title in part) == sorted(titles)
+    assert max(len(quote("".join(part))) for part in named) <= ADDRESS
+    assert len(list(parts(map(str, range(100))))) == 1
+
+
+def test_a_table_of_somebody_elses_that_is_not_there_is_called_missing(store: Sqlite, there: There) -> None:
+    one = flusher(store, there, tables=(FRONT,))
+    there.closed_table = Fault(Kind.REFUSED, "it answers 404", code="404")
+    commit(store, "sma")
+    one.tick()
+    assert "no such table" in one.state.tables["front.agents"]
 
 
 # --- Caps -------------------------------------------------------------------------------------------------------------

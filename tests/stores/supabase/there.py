@@ -83,6 +83,9 @@ class There:
         self.mirrored.update({row[key]: dict(row) for row in rows})
 
     def amend(self, table: str, values: Mapping[str, Any], *, key: str, among: Sequence[Any]) -> None:
+        self.log.append(f"{table}: {len(among)}")
+        if self.closed_table:
+            raise self.closed_table
         for one in among:
             self.mirrored[one].update(values)
 
