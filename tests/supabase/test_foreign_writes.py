@@ -76,17 +76,33 @@ def test_a_lock_that_is_taken_back_shows_the_truth(api: Api, db: Connection) -> 
 
 @pytest.mark.parametrize("ended_by", ["its writer", "the sweep"])
 def test_a_row_by_hand_says_what_its_writer_says_once_a_lock_ends(api: Api, db: Connection, ended_by: str) -> None:
-    db.execute("insert into agent_status (agent_name, status, health) values ('SMA', 'stopped', 0)")
+    db.execute("insert into agent_status (agent_name, status, health) values ('SMA', 'stopped', 30)")
     lock(db)
     db.execute("update agent_status set status = 'running'")
-    assert stored(api)[0]["status"] == "warning"
+    assert (stored(api)[0]["status"], stored(api)[0]["health"]) == ("warning", 40)
+    if ended_by == "the sweep":
+        db.execute("update agent_status set health = 25")
     db.execute("alter table agent_status disable trigger user")
     db.execute("update agent_status set lock_until = now() - interval '1 second'")
     db.execute("alter table agent_status enable trigger user")
     if ended_by == "its writer":
         db.execute("update agent_status set status = 'error'")
     api.rpc("sweep_silent_hosts")
-    assert stored(api)[0]["status"] == ("error" if ended_by == "its writer" else "running")
+    (found,) = stored(api)
+    assert (found["status"], found["health"]) == (("error", 30) if ended_by == "its writer" else ("running", 25))
+
+
+def test_a_disowned_row_is_that_of_the_writer_by_hand_who_takes_it_up(api: Api, db: Connection) -> None:
+    report(api, opened(api), row())
+    db.execute("select supervise.disown('ares', 'sma', 'It was taken.')")
+    lock(db)
+    db.execute("update agent_status set lock_status = null")
+    assert (stored(api)[0]["status"], stored(api)[0]["reason"]) == ("unknown", "Disowned")
+    db.execute("update agent_status set status = 'running', health = 77")
+    lock(db)
+    db.execute("update agent_status set lock_status = null")
+    (found,) = stored(api)
+    assert (found["status"], found["health"], found["reason"], found["message"]) == ("running", 77, "ByHand", "")
 
 
 def test_no_lock_lasts_longer_than_a_day(api: Api, db: Connection) -> None:

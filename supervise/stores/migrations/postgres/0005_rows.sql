@@ -18,13 +18,26 @@ begin
   return new;
 end $$;
 
--- What writers by hand say is what is observed of nobody's rows: it is shown again when a lock ends.
+-- What writers by hand say is what is observed of nobody's rows: it is shown again when a lock ends. Whom a host has lost
+-- and a writer by hand takes up again is disowned no more.
 create function supervise.agent_status_by_hand() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
   new.observed_status := case
     when new.status in ('running', 'warning', 'error', 'stopped', 'starting', 'stopping', 'unknown') then new.status
     else 'unknown' end;
+  if tg_op = 'UPDATE' and old.host = '' and new.reason = 'Disowned' then
+    new.reason := 'ByHand';
+    new.observed_reason := 'ByHand';
+    new.message := '';
+  end if;
+  return new;
+end $$;
+
+create function supervise.agent_status_health_by_hand() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  new.observed_health := new.health;
   return new;
 end $$;
 
@@ -46,6 +59,9 @@ begin
   if old.lock_status is null and new.lock_status is null then
     return new;
   end if;
+  if old.lock_status is null then
+    new.observed_health := new.health;
+  end if;
   if (new.lock_status, new.lock_health, new.lock_reason, new.lock_until)
      is distinct from (old.lock_status, old.lock_health, old.lock_reason, old.lock_until) then
     new.lock_by := supervise.asker();
@@ -58,6 +74,9 @@ begin
   end if;
   if new.lock_status is null or new.lock_until <= now() then
     new.status := new.observed_status;
+    if new.host = '' then
+      new.health := coalesce(new.observed_health, new.health);
+    end if;
     if new.reason in ('HostSilent', 'Disowned', 'Removed') then -- what was observed is not known to be true any more
       new.status := 'unknown';
       new.health := 0;
@@ -77,6 +96,8 @@ end $$;
 
 create trigger supervise_by_hand before insert or update of status on public.agent_status
   for each row when (new.host = '') execute function supervise.agent_status_by_hand(); -- by its name before the others
+create trigger supervise_by_hand_health before update of health on public.agent_status
+  for each row when (new.host = '') execute function supervise.agent_status_health_by_hand();
 create trigger supervise_insert before insert on public.agent_status
   for each row execute function supervise.agent_status_before_insert();
 create trigger supervise_update before update on public.agent_status
