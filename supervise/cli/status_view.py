@@ -166,6 +166,7 @@ def replica_words(found: Mapping[str, Any] | None) -> list[str]:
         since = local(datetime.fromisoformat(found["since"]))
         told.append(f"Supabase: behind by {counted(found['behind'], 'row')} since {since}: {found['why']}")
     told += [f"Supabase: the table {name} does not take our rows: {why}" for name, why in found["tables"].items()]
+    told += [f"Supabase: {what}: {why}" for what, why in found["beside"].items()]
     if found["dead"]:
         told.append(f"Supabase: {counted(found['dead'], 'row')} refused and set aside (`supervise doctor`)")
     return told + ([f"Supabase: {found['conflict']}"] if found["conflict"] else [])

@@ -48,6 +48,9 @@ def _copies(there: Installation, found: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             CHECK, Severity.WARNING, text, "Put that right; it is tried again by itself, and all else gets there."
         )
+    for what, why in found["beside"].items():
+        text = f"In Supabase {what}: {why}."
+        yield Finding(CHECK, Severity.WARNING, text, "Put that right; it is tried again by itself.")
     if found["dead"]:
         text = f"Supabase refuses {counted(found['dead'], 'item')}, set aside meanwhile{_first(found)}."
         advice = "Once that is put right, send them again."

@@ -109,6 +109,7 @@ class Replicating:
             "corrected": state.corrected,
             "sent": dict(state.sent),
             "tables": dict(state.tables),
+            "beside": dict(state.beside),
             "conflict": self._wanted.conflict if self._wanted else "",
         }
 
@@ -122,6 +123,7 @@ class Replicating:
             *([f"Supabase: {state.why}"] if state.why else []),
             *(other if state.superseded else []),
             *(f"Supabase: the table {name} does not take our rows: {why}" for name, why in state.tables.items()),
+            *(f"Supabase: {what}: {why}" for what, why in state.beside.items()),
             *([self._wanted.conflict] if self._wanted and self._wanted.conflict else []),
         ]
 

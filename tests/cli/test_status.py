@@ -58,6 +58,7 @@ COPIES: dict[str, Any] = {
     "superseded": False,
     "conflict": "",
     "tables": {},
+    "beside": {},
 }
 """What a reconciler says of a replica that is well."""
 ALL = (row(title="SMA Bot", pid=7), row("sma_slow"), CRASHED)
@@ -141,6 +142,11 @@ def test_for_programs_there_is_all_that_is_known_and_who_said_it(supervise: Supe
         (
             {"supabase": {**COPIES, "tables": {"front": "it is closed"}}},
             "; Supabase: the table front does not take our rows: it is closed",
+            False,
+        ),
+        (
+            {"supabase": {**COPIES, "beside": {"rows of agents that are no more stay there": "no deletes"}}},
+            "; Supabase: rows of agents that are no more stay there: no deletes",
             False,
         ),
         ({"supabase": {**COPIES, "conflict": "web names another"}}, "; Supabase: web names another", False),

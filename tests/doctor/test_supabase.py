@@ -31,6 +31,7 @@ GOOD: dict[str, Any] = {
     "expires": None,
     "conflict": "",
     "tables": {},
+    "beside": {},
 }
 SINCE = "2026-03-01T12:04:31.123456+00:00"
 
@@ -73,6 +74,7 @@ def test_times_are_told_as_people_read_them_here(there: Installation) -> None:
         ({"superseded": True}, "Another store", Severity.ERROR),
         ({"dropped": 5}, "5 items of history waited", Severity.NOTE),
         ({"tables": {"front": "the key may not do this"}}, "table front, which", Severity.WARNING),
+        ({"beside": {"rows stay there": "no deletes"}}, "In Supabase rows stay there: no deletes", Severity.WARNING),
         ({"conflict": "web name another Supabase than trading"}, "another Supabase", Severity.WARNING),
     ],
 )

@@ -33,6 +33,11 @@ class Fault(SuperviseError):
         self.retry_after = retry_after
         super().__init__(shown(" ".join(text.split()), limit=300))
 
+    @property
+    def passes(self) -> bool:
+        """By itself."""
+        return self.kind in (Kind.AWAY, Kind.SLOW)
+
 
 PASSING = frozenset({400, 408, 425, 429})
 """Statuses that pass, besides all of 5xx. PostgREST answers a bare 400 while its database is killed."""

@@ -10,7 +10,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import random
@@ -47,6 +48,8 @@ PRUNED = 2000
 BATCH, SMALLEST_BATCH = 500, 10
 EVERYTHING = 3600.0
 """Seconds after which all rows are sent anew, whatever became of them there."""
+RETRY = 60.0
+"""Seconds until what fails beside the rows is tried again."""
 MOST_COMMANDS = 10
 SILENT = 150.0
 """After so many seconds without a word another writer of our rows is gone: each writes once a minute at least."""
@@ -54,6 +57,7 @@ STORE_RETRY = 1.0
 COUNT = 1.0
 """Seconds between two counts of what waits, while much of it is sent."""
 LETTERS = 3
+ABOUT_HOST = "what is said of this host is refused"
 NOTE = "removed: {}"
 """Under which the store keeps what a table of others has still to be told."""
 
@@ -121,6 +125,8 @@ class State:
     """Rows that somebody else had written."""
     tables: Mapping[str, str] = field(default_factory=dict)
     """Why tables of others do not take our rows, of those that do not."""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """What else fails, and why: our rows and events get there all the same."""
 
 
 def _nothing(*_: object) -> None:
@@ -172,12 +178,10 @@ class Flusher:
         self._instance = ""
         self._marks: tuple[str, ...] = (_mark(),)
         """Of the next report, and of the newest that was answered."""
-        self._told: dict[str, str] = {}
-        """What the log says already of what fails beside the rows."""
         self._batch = BATCH
         self._failures = 0
-        self._retained = False
-        """Whether rows of agents that are no more were taken away, of late and in this session."""
+        self._retain_at = -math.inf
+        """When rows of agents that are no more are taken away once more."""
         self._noted: dict[str, str | None] = {}
         self._counted = self._corrected = -math.inf
         self._swept = self._pruned = -math.inf
@@ -225,12 +229,11 @@ class Flusher:
         else:
             if self._failures and self._settle(self._report(calls, {}, None), {}):
                 return True
-            if not self._retained:  # not at once: a store that is new gets its rows in these seconds
+            if self._clock() >= self._retain_at:  # not at once: a store that is new gets its rows in these seconds
                 self._retain(calls)
             if self._clock() - self._all_sent >= EVERYTHING:
                 self._ask(lambda store: store.resend())
                 self._all_sent = self._clock()
-                self._retained = False
         again = self._send_rows(calls)
         if self.state.superseded:
             return False
@@ -253,7 +256,7 @@ class Flusher:
         self._epoch = epoch
         self._marks = (_mark(),)
         self._all_sent = self._clock()
-        self._retained = False
+        self._retain_at = -math.inf
         self.state = replace(self.state, superseded=False)
         self._other = None
         self._recall(calls)
@@ -274,6 +277,8 @@ class Flusher:
             if fault.kind is not Kind.UNFIT:
                 raise
             again = self._send_apart(calls, fresh, host_row)
+        else:
+            self._works(ABOUT_HOST)
         return again or len(items) >= self._batch
 
     def _send_apart(self, calls: Calls, fresh: Mapping[str, OutboxItem], host_row: Json | None) -> bool:
@@ -285,10 +290,8 @@ class Flusher:
 
         again = self._in_halves(tuple(fresh.values()), send) if fresh else send(())
         if host_row and self._epoch is not None and not self.state.superseded:
-            try:
+            with self._beside(ABOUT_HOST):
                 self._report(calls, {}, host_row)
-            except Fault as fault:
-                self._let_pass("what is said of this host is refused", fault)
         return again
 
     def _retain(self, calls: Calls) -> None:
@@ -297,11 +300,10 @@ class Flusher:
         for front in self.fronts:
             front.keep(names)
         self._note_removed()
-        try:
+        self._retain_at = self._clock() + RETRY
+        with self._beside("rows of agents that are no more stay there"):
             calls.call("retain_agents", host=self._host, epoch=self._epoch, names=list(names))
-        except Fault as fault:
-            self._let_pass("rows of agents that are no more stay there", fault)
-        self._retained = True
+            self._retain_at = self._clock() + EVERYTHING
 
     def _report(self, calls: Calls, fresh: Mapping[str, OutboxItem], host_row: Json | None) -> Report:
         rows = [row_json(_row(one), one.id) for one in fresh.values()]
@@ -464,41 +466,49 @@ class Flusher:
             done = self.finished[0]
             try:
                 calls.call("finish_command", host=self._host, id=done.id, ok=done.ok, detail=done.detail)
-            except Fault as fault:  # whoever asked sees the command expire
-                self._let_pass(f"the end of command {done.id} cannot be told", fault)
+            except Fault as fault:
+                if fault.passes:
+                    raise
+                log.warning("the end of command %s cannot be told: %s", done.id, fault)  # who asked sees it expire
             self.finished.pop(0)
 
     def _sweep(self, calls: Calls) -> None:
         clock = self._clock()
         if clock - self._swept >= SWEEP:
             self._swept = clock
-            try:
+            with self._beside("hosts that are silent cannot be looked for"):  # another does it, or the database itself
                 calls.call("sweep_silent_hosts")
                 self._look_for_lost(calls)
-            except Fault as fault:  # another host does it, or the database itself
-                self._let_pass("hosts that are silent cannot be looked for", fault)
 
     def _prune(self, calls: Calls) -> None:
         clock = self._clock()
         if self._keep is None or clock - self._pruned < PRUNE:
             return
-        self._pruned = clock
+        self._pruned = clock - PRUNE + RETRY
         events, samples = (span.total_seconds() for span in self._keep())
-        try:
+        with self._beside("old history cannot be deleted"):  # `supervise db prune` does it too
             gone = calls.call("retain_history", host=self._host, events=events, samples=samples, most=PRUNED)
-        except Fault as fault:  # `supervise db prune` does it too
-            self._let_pass("old history cannot be deleted", fault)
-            return
-        if isinstance(gone, dict) and PRUNED in gone.values():
-            self._pruned = -math.inf  # there is more, for the next tick
+            more = isinstance(gone, dict) and PRUNED in gone.values()
+            self._pruned = -math.inf if more else clock  # more is for the next tick
 
-    def _let_pass(self, what: str, fault: Fault) -> None:
-        """Something beside our rows and events fails, which must not hold those up. Raises what passes by itself."""
-        if fault.kind in (Kind.AWAY, Kind.SLOW):
-            raise fault
-        if self._told.get(what) != str(fault):
-            log.warning("%s: %s", what, fault)
-        self._told[what] = str(fault)
+    @contextmanager
+    def _beside(self, what: str) -> Iterator[None]:
+        """Should that fail, it must not hold our rows and events up. Raises what passes by itself."""
+        try:
+            yield
+        except Fault as fault:
+            if fault.passes:
+                raise
+            if self.state.beside.get(what) != str(fault):
+                log.warning("%s: %s", what, fault)
+            self.state = replace(self.state, beside={**self.state.beside, what: str(fault)})
+        else:
+            self._works(what)
+
+    def _works(self, what: str) -> None:
+        if what in self.state.beside:
+            beside = {other: why for other, why in self.state.beside.items() if other != what}
+            self.state = replace(self.state, beside=beside)
 
     def _step_back(self) -> None:
         """Another store writes under our name: two that wrote the same rows would say now this, now that."""

@@ -21,6 +21,7 @@ from supervise.stores.supabase.flusher import (
     EVERYTHING,
     PRUNE,
     PRUNED,
+    RETRY,
     SILENT,
     SWEEP,
     TICK,
@@ -177,6 +178,7 @@ def test_what_fails_beside_the_rows_holds_nothing_up_and_is_told_once(
     store: Sqlite, there: There, caplog: pytest.LogCaptureFixture
 ) -> None:
     there.broken = {"sweep_silent_hosts", "finish_command", "retain_agents"}
+    there.rows["ghost"] = {"name": "ghost", "epoch": 0, "seq": 1}
     clock = [0.0]
     one = flusher(store, there, clock=lambda: clock[0])
     one.finished.append(Done(4, True, ""))
@@ -189,6 +191,17 @@ def test_what_fails_beside_the_rows_holds_nothing_up_and_is_told_once(
     assert one.tick() == TICK
     assert (store.depth(), "last" in there.events) == (0, True)
     assert len(caplog.records) == 3
+    assert sorted(one.state.beside.values()) == ["there is no retain_agents", "there is no sweep_silent_hosts"]
+    there.broken = set()
+    one.tick()
+    assert "ghost" in there.rows  # a minute is not over
+    clock[0] += RETRY
+    one.tick()
+    assert (list(there.rows), dict(one.state.beside)) == (["sma"], {})
+    there.log.clear()
+    clock[0] += RETRY
+    one.tick()
+    assert "retain_agents" not in there.log
 
 
 def test_history_that_is_kept_no_longer_goes_a_batch_at_a_time(store: Sqlite, there: There) -> None:
@@ -316,6 +329,10 @@ def test_one_item_that_is_unfit_is_set_aside_and_all_others_arrive(store: Sqlite
     commit(store, "sma", pid=9, events=(event("last"),))
     assert one.tick() == TICK
     assert (one.state.why, one.state.behind, there.rows["sma"]["pid"], "last" in there.events) == ("", 0, 9, True)
+    assert list(one.state.beside.values()) == ["a value is out of range"]
+    there.unfit = lambda item: False
+    one.tick()
+    assert one.state.beside == {}
 
 
 def test_dead_letters_are_sent_once_more_when_somebody_wants_that(store: Sqlite, there: There) -> None:
