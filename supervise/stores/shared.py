@@ -105,7 +105,7 @@ def disown(db: Connection, word: str, host: str | None) -> tuple[str, str]:
             raise SuperviseError(f'cannot disown "{word}": it belongs to no host already')
         said = f"It belongs to no host since it was taken from {found['host']}."
         db.execute("select supervise.disown(%s, %s, %s)", (found["host"], found["name"], said))
-        db.execute("update public.supervise_sessions set epoch = 0 where host = %(host)s", found)
+        db.execute("update public.supervise_sessions set epoch = -abs(epoch) where host = %(host)s", found)
     return found["host"], found["agent_name"]
 
 

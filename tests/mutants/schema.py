@@ -32,7 +32,7 @@ MUTATIONS = (
     Mutation(REPORTS, "(e, r.seq) > (s.epoch, s.seq);", "true;"),
     Mutation(REPORTS, "coalesce(current_epoch > e, false)", "false"),
     Mutation(REPORTS, "coalesce(current_epoch < e, true)", "false"),
-    Mutation(REPORTS, "greatest(before.epoch, max(s.epoch)) + 1", "before.epoch + 1"),
+    Mutation(REPORTS, "greatest(abs(before.epoch), max(s.epoch)) + 1", "abs(before.epoch) + 1"),
     Mutation(REPORTS, "before.instance <> open_session.instance and ", ""),
     Mutation(REPORTS, " and before.seen_at > now() - interval '60 seconds'", ""),
     Mutation(REPORTS, "a.overwritten_at is not null or", ""),
@@ -46,7 +46,7 @@ MUTATIONS = (
     Mutation(REPORTS, "where q.seen_at < now() - interval '60 seconds' and (", "where ("),
     Mutation(REPORTS, "    continue when silent.silent;\n", ""),
     Mutation(REPORTS, "s.reason <> 'HostSilent' or s.lock_until <= now()", "s.reason <> 'HostSilent'"),
-    Mutation(REPORTS, "or nobody.reason = 'Disowned' and starts_with", "or false and starts_with"),
+    Mutation(REPORTS, "or nobody.reason = 'Disowned' and exists", "or false and exists"),
     Mutation(REPORTS, "(e, coalesce(r.seq, 0)) >= (s.epoch, s.seq)", "true"),
     Mutation(
         REPORTS,

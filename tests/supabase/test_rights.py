@@ -327,6 +327,10 @@ def test_a_host_that_writes_to_tables_by_itself_reaches_its_own_rows_and_no_epoc
         assert (status, answer["code"]) == (403, "42501"), forged
     to_come = {"host": "ares", "updated_at": "2026-01-01", "epoch": 2**62}
     assert filled.call("host_status", to_come, token=ares)[0] == 403
+    for table, late in (("agent_events", event("late")), ("agent_samples", sample(minutes=9))):
+        path = f"{table}?select=host"
+        assert filled.call(path, {**late, "host": "ares", "arrived_at": "2999-01-01"}, token=ares)[0] == 403
+        assert filled.call(path, {**late, "host": "ares"}, token=ares)[0] == 201
     db.execute("insert into agent_status (agent_name, status, health) values ('By Hand', 'running', 5)")
     assert patch("host=eq.", host="ares", epoch=1) == (200, [])
     report(filled, 1, row("hand", 3, agent_name="By Hand"), token=ares)

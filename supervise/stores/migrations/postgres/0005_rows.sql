@@ -103,13 +103,13 @@ create trigger supervise_insert before insert on public.agent_status
 create trigger supervise_update before update on public.agent_status
   for each row execute function supervise.agent_status_before_update();
 
--- A host whose rows somebody else has deleted opens a new session, and sends all of them: epoch 0 is nobody's. The session
--- itself stays: by it the host's other rows are found should it be silent. `seen_at = now()`: it was the host itself, who
+-- A host whose rows somebody else has deleted opens a new session, and sends all of them: an epoch below 0 has ended, and is
+-- given to nobody again. The session itself stays: by it the host's other rows are found should it be silent. `seen_at = now()`: it was the host itself, who
 -- has just given a sign of life in this transaction.
 create function supervise.agent_status_after_delete() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  update public.supervise_sessions s set epoch = 0
+  update public.supervise_sessions s set epoch = -abs(s.epoch)
     where s.seen_at <> now() and s.host in (select gone.host from gone);
   return null;
 end $$;
@@ -119,7 +119,7 @@ create trigger supervise_delete after delete on public.agent_status referencing 
 create function supervise.agent_status_after_truncate() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  update public.supervise_sessions set epoch = 0;
+  update public.supervise_sessions set epoch = -abs(epoch);
   return null;
 end $$;
 create trigger supervise_truncate after truncate on public.agent_status

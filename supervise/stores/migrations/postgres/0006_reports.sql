@@ -11,7 +11,7 @@ begin
   insert into public.supervise_sessions (host, epoch, instance, seen_at)
     values (h, 0, open_session.instance, '-infinity') on conflict (host) do nothing;
   select * into before from public.supervise_sessions s where s.host = h for update;
-  select greatest(before.epoch, max(s.epoch)) + 1 into next_epoch
+  select greatest(abs(before.epoch), max(s.epoch)) + 1 into next_epoch
     from (select epoch from public.agent_status where host = h
           union all select epoch from public.host_status where host = h) s;
   update public.supervise_sessions s
@@ -109,7 +109,10 @@ begin
       where s.host = '' and s.name = (
         select nobody.name from public.agent_status nobody
         where nobody.host = '' and (nobody.agent_name = r.agent_name
-          or nobody.reason = 'Disowned' and starts_with(nobody.agent_name, left(r.agent_name, 200) || ' @'))
+          or nobody.reason = 'Disowned' and exists (
+            select from public.supervise_sessions q
+            where nobody.agent_name = left(r.agent_name, 200) || ' @' || left(q.host, 200)
+              or starts_with(nobody.agent_name, left(r.agent_name, 150) || ' @' || left(q.host, 150) || ' (')))
         order by nobody.agent_name <> r.agent_name, nobody.agent_name limit 1);
   end loop;
 end $$;

@@ -33,7 +33,10 @@ begin
     execute format('create policy supervise_host_writes on public.%I for insert to supervise_host with check (%s)', one, own);
   end loop;
 end $$;
-grant insert on public.agent_events, public.agent_samples to supervise_host;
+grant insert (id, host, name, at, kind, before, after, reason, message, by) on public.agent_events to supervise_host;
+grant insert (
+    host, name, at, phase, status, reason, message, since, observed_status, observed_reason, health, health_parts, pid,
+    restarts, last_heartbeat, last_error, cpu, memory, tasks, revision) on public.agent_samples to supervise_host;
 grant insert (host, platform, version, boot, started_at, agents, message, updated_at, epoch, seq) on public.host_status
   to supervise_host;
 
