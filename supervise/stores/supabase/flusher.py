@@ -404,7 +404,7 @@ class Flusher:
             before = calls.find("agent_status", self._told_apart(), host=self._host)
             notes = self._ask(lambda store: store.load()).notes
             for front in self.fronts:
-                front.recall(before, json.loads(notes.get(NOTE.format(front.name), "[]")))
+                front.recall(before, _noted(notes.get(NOTE.format(front.name), "")))
 
     def _note_removed(self) -> None:
         """Whom tables of others have still to be told of outlives us: once the main table has no such row, nothing else
@@ -567,6 +567,15 @@ class Flusher:
     def _took(self, kind: ItemKind, count: int) -> None:
         sent = {**self.state.sent, kind.value: self.state.sent.get(kind.value, 0) + count}
         self.state = replace(self.state, sent=sent)
+
+
+def _noted(text: str) -> list[Any]:
+    """Nothing, where it is damaged."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return []
+    return [one for one in found if isinstance(one, str | int | float)] if isinstance(found, list) else []
 
 
 def _mark() -> str:

@@ -114,6 +114,8 @@ class Front:
         lost = {row[self.by]: row["reason"] for row in rows if row[self.by] not in ours}
         self._ended &= lost.keys()
         self._lost = {key: reason for key, reason in lost.items() if key not in self._ended}
+        if not (self._lost or self.removed):
+            self._unended = None
 
     def send(self, calls: Fills, clock: Callable[[], float]) -> None:
         """As much as may go now. Raises nothing of the other side's."""
@@ -184,10 +186,10 @@ class Front:
 
     def _end(self, calls: Fills, lost: Mapping[Any, str], turns: Iterator[None]) -> None:
         """Where something is unfit, in halves, as far as there are turns."""
-        self._unended = None
         work = [(some, REMOVED) for some in parts(self.removed)]
         for reason in LOST:
             work += [(some, reason) for some in parts(key for key, why in lost.items() if why == reason)]
+        self._unended = None if work else self._unended
         for (keys, reason), _ in zip(work, turns, strict=False):
             try:
                 self._amend(calls, keys, reason)

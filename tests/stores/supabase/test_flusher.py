@@ -19,6 +19,7 @@ from supervise.stores.supabase.faults import Fault, Kind
 from supervise.stores.supabase.flusher import (
     BATCH,
     EVERYTHING,
+    NOTE,
     PRUNE,
     PRUNED,
     RETRY,
@@ -675,6 +676,32 @@ def test_a_table_of_somebody_elses_hears_of_whoever_went_while_it_was_closed_als
     assert there.rows.keys() == {"sma"}
     flusher(store, there, tables=(FRONT,)).tick()
     assert there.mirrored["EMA"]["state"] == "unknown"
+
+
+def test_a_table_of_somebody_elses_that_has_no_word_for_unknown_is_told_once_and_gets_all_else(
+    store: Sqlite, there: There, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = [0.0]
+    one = flusher(store, there, tables=(FRONT,), clock=lambda: clock[0])
+    there.unfit = lambda item: item.get("state") == "unknown"
+    theirs = {"name": "theirs", "host": "zeus", "agent_name": "Theirs", "reason": "HostSilent"}
+    for number in range(40):
+        there.rows["theirs"] = theirs
+        commit(store, "sma", health=number)
+        one.tick()
+        clock[0] += TICK - 1
+    assert (there.mirrored["SMA"]["score"], len(caplog.records)) == (39, 1)
+    assert one.state.tables
+    theirs["reason"] = "AsWanted"
+    clock[0] += SWEEP
+    one.tick()
+    assert one.state.tables == {}
+
+
+def test_a_damaged_note_of_what_is_to_be_told_keeps_nothing_up(store: Sqlite, there: There) -> None:
+    for text in ("", "{", "3", '[{"a": 1}]'):
+        store.commit(Change(notes={NOTE.format(FRONT.table): text}), now=NOON)
+        assert flusher(store, there, tables=(FRONT,)).tick() == TICK
 
 
 def test_rows_are_named_by_what_an_address_holds() -> None:

@@ -86,6 +86,8 @@ class There:
         self.log.append(f"{table}: {len(among)}")
         if self.closed_table:
             raise self.closed_table
+        if self.unfit(values):
+            raise Fault(Kind.UNFIT, "it violates a check constraint", code="23514")
         for one in among:
             self.mirrored[one].update(values)
 
