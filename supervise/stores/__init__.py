@@ -92,6 +92,15 @@ class OutboxItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Renamed:
+    """An agent that had another name, which a replica has not heard of yet."""
+
+    id: int
+    was: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """Something that was refused and would be for ever, and why."""
 

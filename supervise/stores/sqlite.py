@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from supervise.clock import now
 from supervise.errors import StoreError
 from supervise.model import Event, HostStatus, StatusRow
-from supervise.stores import Change, DeadLetter, EventQuery, ItemKind, Memory, OutboxItem, Sample
+from supervise.stores import Change, DeadLetter, EventQuery, ItemKind, Memory, OutboxItem, Renamed, Sample
 from supervise.stores.database import applied, connect, migrate, refuse_damage, told, transaction
 from supervise.stores.file import MAGIC, made_private, owned, size_of
 from supervise.stores.migrations import migrations, missing
@@ -57,7 +57,7 @@ UNFIT = (*UNREADABLE, sqlite3.IntegrityError, sqlite3.DataError, sqlite3.Interfa
 
 BY_NAME = ("agent_status", "agent_memory", "agent_intents")
 NAMED = (*BY_NAME, "agent_events", "agent_samples", "agent_settings", "outbox", "dead_letters")
-HOSTED = (*NAMED, "host_status")
+HOSTED = (*NAMED, "host_status", "renames")
 
 T = TypeVar("T")
 
@@ -79,6 +79,7 @@ PUT_SETTING = _upsert("agent_settings", ("host", *SETTING, "updated_at"), key=("
 DROP_SETTING = "delete from agent_settings where host = :host and name = :name and key = :key"
 PUT_EVENT = _insert("agent_events", ("host", *EVENT)) + " on conflict (id) do nothing"
 PUT_SAMPLE = _insert("agent_samples", ("host", *SAMPLE_COLUMNS)).replace("insert", "insert or replace", 1)
+PUT_RENAME = _insert("renames", ("host", "was", "name"))
 PUT_ITEM = _insert("outbox", ("id", "host", "kind", "name", "at", "event"))
 YIELD_TITLE = """update agent_status set agent_name = substr(agent_name, 1, 400) || ' (' || name || ')'
   where agent_name = :agent_name and name <> :name"""
@@ -315,10 +316,11 @@ class Sqlite:
 
     def _rename(self, renamed: Mapping[str, str]) -> None:
         """All at once, so that two may swap names. What stands under a new name gives way to what comes."""
-        for number, old in enumerate(renamed.values()):
-            self._move(old, f"~{number}")
-        for number, new in enumerate(renamed):
-            self._move(f"~{number}", new)
+        for old, new in _moves(renamed):
+            self._move(old, new)
+            if self.replicates:
+                with self._excused():
+                    self._db.execute(PUT_RENAME, {"host": self._host, "was": old, "name": new})
         for old in set(renamed.values()) - renamed.keys():
             self._send_end(old)
 
@@ -394,6 +396,17 @@ class Sqlite:
         with self._transaction("write to"):
             self._db.executemany("delete from outbox where id = ?", [(one,) for one in ids])
 
+    def renames(self) -> Sequence[Renamed]:
+        """What the replica has to hear before any row, in this order."""
+        sql = "select id, was, name from renames where host = ? order by id"
+        with told("read", self.path):
+            return tuple(Renamed(**found) for found in self._db.execute(sql, (self._host,)))
+
+    def end_rename(self, id: int) -> None:
+        """The replica has heard of it, or never will."""
+        with self._transaction("write to"):
+            self._db.execute("delete from renames where id = ?", (id,))
+
     def resend(self, names: Sequence[str] | None = None) -> int:
         """The replica has these rows (None: any row) otherwise than we, or not at all: they count as written anew."""
         with self._transaction("write to"):
@@ -432,6 +445,7 @@ class Sqlite:
             self._set_meta("replicate", "1" if wanted else "0")
             if not wanted:
                 left = self._db.execute("delete from outbox where host = ?", (self._host,)).rowcount
+                self._db.execute("delete from renames where host = ?", (self._host,))
         self.replicates = wanted
         return left
 
@@ -573,6 +587,14 @@ CONTENT: Mapping[ItemKind, tuple[Callable[[Found], StatusRow | Event | Sample], 
     ItemKind.EVENT: (event_of, "select * from agent_events where id = :event"),
     ItemKind.SAMPLE: (sample_of, f"{SAMPLES} and s.at = :at"),
 }
+
+
+def _moves(renamed: Mapping[str, str]) -> Sequence[tuple[str, str]]:
+    """From which name to which, one after the other; by names that nobody has where one is needed while it is taken."""
+    if renamed.keys().isdisjoint(renamed.values()):
+        return [(old, new) for new, old in renamed.items()]
+    aside = [f"~{number}" for number in range(len(renamed))]
+    return [*zip(renamed.values(), aside, strict=True), *zip(aside, renamed, strict=True)]
 
 
 def look(path: Path, *, host: str) -> Memory:

@@ -367,12 +367,29 @@ def test_titles_that_change_places_find_theirs(ares: Host, api: Api) -> None:
     assert ares.store.dead() == 0
 
 
-def test_a_renamed_agent_keeps_its_title_there(ares: Host, api: Api) -> None:
-    ares.store.commit(Change(rows={"old": row("old", title="Scanner")}), now=NOON)
+def test_a_renamed_agent_keeps_its_row_and_history_there(ares: Host, api: Api, db: Connection, tmp_path: Path) -> None:
+    history = {"events": (event("1", "old"), event("2", "old")), "samples": (sample("old"), sample("old", 5))}
+    ares.commit("old", title="Scanner", **history)
     ares.tick()
-    ares.store.commit(Change(rows={"new": row("new", title="Scanner")}, renamed={"new": "old"}), now=NOON)
-    ares.tick()
-    assert [(one["name"], one["agent_name"]) for one in stored(api)] == [("new", "Scanner")]
+    before = db.execute("update agent_status set lock_status = 'stopped' returning id").fetchone()
+    db.execute(  # nor does it matter that one has arrived under both names
+        """insert into agent_samples select twice.* from agent_samples s,
+             jsonb_populate_record(s, '{"name": "newer"}') twice where s.at = %s""",
+        (NOON,),
+    )
+    ares.commit("new", title="Scanner", renamed={"new": "old"}, events=(event("3", "new"),))
+    ares.commit("newer", title="Scanner", renamed={"newer": "new"})
+    ares.close()  # before anybody has told it
+    again = Host(tmp_path / "ares", api)
+    assert again.arrived()
+    (found,) = stored(api)
+    assert {"id": found["id"]} == before
+    assert (found["name"], found["agent_name"], found["lock_status"]) == ("newer", "Scanner", "stopped")
+    assert [one["name"] for one in db.execute("select name from agent_events")] == ["newer"] * 3
+    kept = db.execute("select name, count(*) as n from agent_samples group by name order by name").fetchall()
+    assert kept == [{"name": "new", "n": 1}, {"name": "newer", "n": 2}]
+    assert (again.store.renames(), again.flusher.state.why) == ((), "")
+    again.close()
 
 
 def test_agents_that_are_no_more_go_of_their_host_alone(ares: Host, api: Api, tmp_path: Path) -> None:

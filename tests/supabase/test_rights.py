@@ -23,6 +23,7 @@ RPC: dict[str, dict[str, Any]] = {
     "prune_history": {"events_before": "2026-01-01", "samples_before": "2026-01-01"},
     "sweep_silent_hosts": {},
     "retain_agents": {"host": "ares", "epoch": 1, "names": []},
+    "rename_agent": {"host": "ares", "epoch": 1, "was": "sma", "name": "ema"},
     "retain_history": {"host": "ares", "events": 10**9, "samples": 10**9},
 }
 READABLE = ("agent_status", "agent_events", "agent_samples", "host_status", "agent_health_latest")

@@ -21,7 +21,7 @@ from uuid import uuid4
 from supervise.clock import now
 from supervise.errors import StoreError
 from supervise.model import Event, Lock, StatusRow, TableMap
-from supervise.stores import Change, DeadLetter, ItemKind, OutboxItem, Sample
+from supervise.stores import Change, DeadLetter, ItemKind, OutboxItem, Renamed, Sample
 from supervise.stores.sqlite import Sqlite
 from supervise.stores.supabase.faults import Fault, Kind
 from supervise.stores.supabase.fronts import LOST, Front
@@ -264,7 +264,8 @@ class Flusher:
     # --- Rows ---------------------------------------------------------------------------------------------------------
 
     def _send_rows(self, calls: Calls) -> bool:
-        items = self._ask(lambda store: store.pending(self._batch, ItemKind.ROW))
+        renames, items = self._ask(lambda store: (store.renames(), store.pending(self._batch, ItemKind.ROW)))
+        self._rename(calls, renames)
         if gone := [one.id for one in items if one.content is None]:
             self._retain(calls)
             self._ask(lambda store: store.acknowledge(gone))
@@ -296,7 +297,8 @@ class Flusher:
 
     def _retain(self, calls: Calls) -> None:
         """Rows of agents that are no more go. What holds them there, such as somebody's reference, holds up no copy."""
-        names = self._ask(lambda store: store.names())
+        renames, names = self._ask(lambda store: (store.renames(), store.names()))
+        self._rename(calls, renames)
         for front in self.fronts:
             front.keep(names)
         self._note_removed()
@@ -304,6 +306,28 @@ class Flusher:
         with self._beside("rows of agents that are no more stay there"):
             calls.call("retain_agents", host=self._host, epoch=self._epoch, names=list(names))
             self._retain_at = self._clock() + EVERYTHING
+
+    def _rename(self, calls: Calls, renames: Sequence[Renamed]) -> None:
+        """Before anything goes there under the new names: rows and history follow."""
+        for one in renames:
+            if not self._renamed(calls, one):
+                return  # the next session tells it
+
+    def _renamed(self, calls: Calls, one: Renamed) -> bool:
+        """Whether that is done with. What is refused is: another agent may soon have the old name."""
+        more = True
+        try:
+            while more:
+                said = calls.call("rename_agent", host=self._host, epoch=self._epoch, was=one.was, name=one.name)
+                if not isinstance(said, dict) or not said.get("known"):
+                    return False
+                more = said.get("more") is True
+        except Fault as fault:
+            if fault.passes:
+                raise
+            log.warning("the history of %s stays under its old name %s: %s", one.name, one.was, fault)
+        self._ask(lambda store: store.end_rename(one.id))
+        return True
 
     def _report(self, calls: Calls, fresh: Mapping[str, OutboxItem], host_row: Json | None) -> Report:
         rows = [row_json(_row(one), one.id) for one in fresh.values()]

@@ -151,17 +151,32 @@ def test_rows_from_before_it_was_configured_arrive_too(tmp_path: Path, there: Th
     store.close()
 
 
-def test_who_is_forgotten_or_renamed_leaves_no_row_there(store: Sqlite, there: There) -> None:
+def test_who_is_forgotten_leaves_no_row_there_and_who_is_renamed_keeps_it(store: Sqlite, there: There) -> None:
     one = flusher(store, there)
     commit(store, "sma", "ema", "old")
     one.tick()
     commit(store, forget=("ema",), renamed={"new": "old"})
     one.tick()
-    assert there.rows.keys() == {"sma"}
-    commit(store, "new")
-    one.tick()
     assert there.rows.keys() == {"sma", "new"}
-    assert store.depth() == 0
+    commit(store, "new", pid=9)
+    one.tick()
+    assert (set(there.rows), there.rows["new"]["pid"]) == ({"sma", "new"}, 9)
+    assert (store.depth(), there.log.count("rename_agent")) == (0, 1)
+
+
+@pytest.mark.parametrize(("broken", "again"), [({"rename_agent"}, False), (set(), True)])
+def test_a_new_name_is_told_again_in_a_new_session_but_not_where_it_is_refused(
+    store: Sqlite, there: There, broken: set[str], again: bool
+) -> None:
+    one = flusher(store, there)
+    commit(store, "old")
+    one.tick()
+    there.broken, there.epoch = broken, 0
+    commit(store, "new", renamed={"new": "old"})
+    for _ in range(4):
+        one.tick()
+    assert (there.log.count("rename_agent") > 1, store.renames()) == (again, ())
+    assert (set(there.rows), store.depth()) == ({"new"}, 0)
 
 
 def test_who_was_forgotten_while_nothing_was_copied_goes_with_the_next_session(tmp_path: Path, there: There) -> None:

@@ -120,6 +120,11 @@ class There:
         self.touched -= gone
         return {"gone": len(gone)}
 
+    def rename_agent(self, host: str, epoch: int, was: str, name: str) -> Any:
+        if epoch == self.epoch and was in self.rows:
+            self.rows[name] = {**self.rows.pop(was), "name": name, "epoch": 0}
+        return {"known": epoch == self.epoch, "more": False}
+
     def retain_history(self, host: str, events: float, samples: float, most: int) -> Any:
         gone = min(self.old, most)
         self.old -= gone

@@ -36,6 +36,14 @@ create table dead_letters (
   error text not null check (length(error) <= 8192)
 );
 
+-- Names that agents had, until a replica has heard of it.
+create table renames (
+  id integer primary key,
+  host text not null check (length(host) <= 255),
+  was text not null,
+  name text not null check (length(name) between 1 and 80)
+);
+
 create table meta (
   key text primary key check (length(key) between 1 and 128),
   value text not null check (length(value) <= 65536)

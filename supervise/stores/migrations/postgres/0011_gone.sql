@@ -64,6 +64,43 @@ begin
   return jsonb_build_object('gone', gone);
 end $$;
 
-revoke all on function supervise.disown, supervise.remove, public.retain_agents from public, anon, authenticated;
-grant execute on function public.retain_agents to service_role, supervise_host;
+-- An agent that its host calls otherwise now: its row, and so many at a time of what happened to it, are under that name.
+-- To be called again while there is `more`; nothing is done where `known` is false, as this session is not the newest.
+create function public.rename_agent(host text, epoch bigint, was text, name text, most int default 5000) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  h constant text := supervise.host_of(rename_agent.host);
+  events bigint;
+  samples bigint;
+begin
+  if supervise.seen(h, rename_agent.epoch) is distinct from rename_agent.epoch then
+    return jsonb_build_object('known', false, 'more', false);
+  end if;
+  set constraints all immediate;
+  if exists (select from public.agent_status s where s.host = h and s.name = was) then
+    begin
+      perform supervise.remove(h, rename_agent.name);
+      update public.agent_status s set name = rename_agent.name, epoch = 0, seq = 0 where s.host = h and s.name = was;
+    exception
+      when transaction_rollback or insufficient_resources or lock_not_available then
+        raise;
+      when others then -- others hold it: it goes as that of any agent that is no more
+        raise warning 'cannot rename the row of "%" of host "%": %', was, h, sqlerrm;
+    end;
+  end if;
+  update public.supervise_commands c set name = rename_agent.name where c.host = h and c.name = was;
+  update public.agent_events set name = rename_agent.name where id in (
+    select e.id from public.agent_events e where e.host = h and e.name = was limit most);
+  get diagnostics events = row_count;
+  update public.agent_samples set name = rename_agent.name where ctid = any (array(
+    select s.ctid from public.agent_samples s
+    where s.host = h and s.name = was and not exists ( -- what has arrived under both names stays
+      select from public.agent_samples other where other.host = h and other.name = rename_agent.name and other.at = s.at)
+    limit most));
+  get diagnostics samples = row_count;
+  return jsonb_build_object('known', true, 'more', greatest(events, samples) >= most);
+end $$;
+
+revoke all on function supervise.disown, supervise.remove, public.retain_agents, public.rename_agent from public, anon, authenticated;
+grant execute on function public.retain_agents, public.rename_agent to service_role, supervise_host;
 notify pgrst, 'reload schema';
