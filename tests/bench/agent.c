@@ -25,19 +25,19 @@ static long long now(void) {
     return at.tv_sec * SECOND + at.tv_nsec / 1000;
 }
 
-static void say(const char *path, const char *text) {
+/* Whether it got through: a queue that is full takes the next one. */
+static int say(const char *path, const char *text) {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     if (path)
         snprintf(to.sun_path, sizeof to.sun_path, "%s", path);
-    if (to.sun_path[0])
-        sendto(out, text, strlen(text), MSG_DONTWAIT, (void *)&to, sizeof to); /* a full queue: the next one will do */
+    return to.sun_path[0] && sendto(out, text, strlen(text), MSG_DONTWAIT, (void *)&to, sizeof to) >= 0;
 }
 
 static void ping(void) {
     char text[64];
     snprintf(text, sizeof text, armed ? "WATCHDOG=1" : "WATCHDOG_USEC=%lld\nWATCHDOG=1", watchdog);
-    say(getenv("NOTIFY_SOCKET"), text);
-    armed = 1;
+    if (say(getenv("NOTIFY_SOCKET"), text))
+        armed = 1; /* else it is said again with the next ping */
 }
 
 /* As the library words it. */
